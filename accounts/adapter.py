@@ -1,0 +1,11 @@
+"""Who may sign up: the operators' switch decides."""
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
+
+from accounts.models import SiteSettings
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return SiteSettings.objects.filter(is_signup_open=True).exists()

@@ -1,0 +1,28 @@
+"""Tables of quota. Only ``billing.services`` writes the ones that hold money."""
+
+from billing.models.channels import BalanceKind, BalanceSnapshot, Channel, ChannelStatus, ChannelTotals
+from billing.models.config import ConfigVersion
+from billing.models.ledger import EntryKind, Hold, LedgerEntry, QuotaAccount, TokenQuota
+from billing.models.prices import GroupPrice, ModelPrice
+from billing.models.usage import CallStatus, UsageDaily, UsageHourly, UsageRecord, UsageSource
+
+__all__ = [
+    "BalanceKind",
+    "BalanceSnapshot",
+    "CallStatus",
+    "Channel",
+    "ChannelStatus",
+    "ChannelTotals",
+    "ConfigVersion",
+    "EntryKind",
+    "GroupPrice",
+    "Hold",
+    "LedgerEntry",
+    "ModelPrice",
+    "QuotaAccount",
+    "TokenQuota",
+    "UsageDaily",
+    "UsageHourly",
+    "UsageRecord",
+    "UsageSource",
+]

@@ -1,0 +1,127 @@
+"""Balances, the ledger behind them, and what calls in flight hold."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Token
+
+
+class EntryKind(models.TextChoices):
+    TOP_UP = "top_up", _("Top-up")
+    REDEMPTION = "redemption", _("Redemption")
+    USAGE = "usage", _("Usage")
+    REFUND = "refund", _("Refund")
+    ADJUSTMENT = "adjustment", _("Adjustment")
+    GRANT = "grant", _("Grant")
+    EXPIRY = "expiry", _("Expiry")
+    IMPORT = "import", _("Import")
+
+
+class QuotaAccount(models.Model):
+    """What one user may spend. ``available = balance − held``.
+
+    The balance is below zero only after a provider reported more than a call had
+    reserved; further calls are then refused until it is topped up.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, primary_key=True, related_name="quota_account"
+    )
+    balance = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+    used_quota = models.BigIntegerField(default=0)
+    request_count = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(held__gte=0), name="quota_account_held_not_negative"),
+            models.CheckConstraint(condition=models.Q(used_quota__gte=0), name="quota_account_used_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"account {self.pk}"
+
+    @property
+    def available(self) -> int:
+        return self.balance - self.held
+
+
+class LedgerEntry(models.Model):
+    """One movement of quota. Append-only: the database refuses to change or delete it."""
+
+    account = models.ForeignKey(QuotaAccount, on_delete=models.PROTECT, related_name="entries")
+    kind = models.CharField(_("kind"), max_length=12, choices=EntryKind)
+    amount = models.BigIntegerField(_("amount"))
+    balance_after = models.BigIntegerField(_("balance after"))
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    memo = models.CharField(_("memo"), max_length=255, blank=True)
+    reference = models.CharField(max_length=64, blank=True)
+    idempotency_key = models.CharField(max_length=128, null=True, unique=True)
+    created_at = models.DateTimeField(_("time"))
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~models.Q(amount=0), name="ledger_entry_amount_not_zero"),
+            models.CheckConstraint(condition=models.Q(kind__in=EntryKind.values), name="ledger_entry_kind_known"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "-id"], name="ledger_entry_by_account"),
+            models.Index(fields=["kind", "-id"], name="ledger_entry_by_kind"),
+            models.Index(fields=["reference"], name="ledger_entry_by_reference", condition=~models.Q(reference="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount:+}"
+
+
+class TokenQuota(models.Model):
+    """A token's own cap, if it has one, and what was spent and is held under it."""
+
+    token = models.OneToOneField(Token, on_delete=models.CASCADE, primary_key=True, related_name="quota")
+    quota_limit = models.BigIntegerField(_("quota limit"), null=True, blank=True)
+    used_quota = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+    request_count = models.BigIntegerField(default=0)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(held__gte=0), name="token_quota_held_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(quota_limit__isnull=True) | models.Q(quota_limit__gte=0), name="token_quota_limit_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"quota of token {self.pk}"
+
+    @property
+    def left(self) -> int | None:
+        """What the token may still spend; None when it has no cap of its own."""
+        return None if self.quota_limit is None else self.quota_limit - self.used_quota - self.held
+
+
+class Hold(models.Model):
+    """Quota reserved for one call in flight: settled or released once, or swept when it expires."""
+
+    request_id = models.CharField(max_length=64, unique=True)
+    account = models.ForeignKey(QuotaAccount, on_delete=models.PROTECT, related_name="holds")
+    token_id = models.BigIntegerField()
+    """No foreign key: a token may be deleted while its calls are in flight."""
+    amount = models.BigIntegerField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(amount__gte=0), name="hold_amount_not_negative"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["expires_at"], name="hold_by_expiry")]
+
+    def __str__(self) -> str:
+        return f"hold {self.request_id}"

@@ -1,0 +1,73 @@
+"""People with their quota accounts: creating, topping up, reading what is left."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts import services as people
+from accounts.models import User
+from billing.models import EntryKind, LedgerEntry, QuotaAccount
+from billing.services import ledger
+from oneapi_admin.lib.errors import DomainError
+from oneapi_admin.lib.quota import MAX_QUOTA
+
+
+class InvalidAmountError(DomainError):
+    code = "invalid_amount"
+    http_status = 422
+    message = _("The amount must be more than 0 and at most %(max)s quota units.")
+
+
+def create_user(*, actor: User | None, at: datetime, quota: int = 0, **person: Any) -> User:
+    """Create a person with an account, and top it up when ``quota`` is given.
+
+    :param person: what ``accounts.services.create_user`` takes
+    """
+    with transaction.atomic(durable=True):
+        user = people.create_user(actor=actor, **person)
+        QuotaAccount.objects.create(user=user)
+        if quota:
+            _post_top_up(actor=actor, user=user, quota=quota, memo="", idempotency_key=None, at=at)
+    return user
+
+
+def open_account(*, user: User) -> QuotaAccount:
+    """Make sure a person has an account; those who signed up by themselves get theirs here."""
+    account, _created = QuotaAccount.objects.get_or_create(user=user)
+    return account
+
+
+def top_up(
+    *, actor: User, user: User, quota: int, memo: str = "", idempotency_key: str | None = None, at: datetime
+) -> LedgerEntry:
+    """Give a person quota.
+
+    :param quota: units, 500,000 to the dollar; 1 to 2^53 − 1
+    :raises InvalidAmountError: if it is outside that range
+    :raises PermissionDeniedError: if the actor may not top this person up
+    """
+    people.check_may_manage(actor=actor, user=user)
+    with transaction.atomic(durable=True):
+        return _post_top_up(
+            actor=actor, user=user, quota=quota, memo=memo, idempotency_key=idempotency_key, at=at
+        )
+
+
+def _post_top_up(
+    *, actor: User | None, user: User, quota: int, memo: str, idempotency_key: str | None, at: datetime
+) -> LedgerEntry:
+    if not 0 < quota <= MAX_QUOTA:
+        raise InvalidAmountError(max=MAX_QUOTA)
+    posting = ledger.Posting(
+        account_id=user.pk,
+        kind=EntryKind.TOP_UP,
+        amount=quota,
+        actor_id=actor.pk if actor else None,
+        memo=memo,
+        idempotency_key=idempotency_key,
+    )
+    return ledger.post(postings=[posting], at=at)[0]
+
+

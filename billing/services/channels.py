@@ -1,0 +1,88 @@
+"""Connecting, changing and removing upstream accounts."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from billing.models import Channel, ChannelStatus, ChannelTotals
+from billing.services.config import bump_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSettings:
+    """What an operator says of a channel."""
+
+    name: str
+    base_url: str
+    models: list[str]
+    model_mapping: dict[str, str] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=lambda: ["default"])
+    priority: int = 0
+    weight: int = 1
+    cost_multiplier: Decimal = Decimal(1)
+
+
+def create_channel(*, settings: ChannelSettings, key: str, is_sandbox: bool = False) -> Channel:
+    """Connect an upstream account.
+
+    :param key: the provider's key; kept encrypted and never shown again
+    :raises ValidationError: if a field is not valid
+    """
+    channel = Channel(is_sandbox=is_sandbox)
+    with transaction.atomic(durable=True):
+        channel.set_key(key)
+        _apply(channel, settings)
+        ChannelTotals.objects.create(channel=channel)
+        bump_version()
+    return channel
+
+
+def update_channel(*, channel: Channel, settings: ChannelSettings, key: str = "") -> Channel:
+    """Change a channel; without ``key`` it keeps the one it has.
+
+    A new base URL needs the key again, so that nobody can have a stored key sent elsewhere.
+
+    :raises ValidationError: if a field is not valid
+    """
+    if not key and _origin(settings.base_url) != _origin(channel.base_url):
+        raise ValidationError({"key": _("Enter the key again to send it to another address.")})
+    with transaction.atomic(durable=True):
+        if key:
+            channel.set_key(key)
+        _apply(channel, settings)
+        bump_version()
+    return channel
+
+
+def set_channel_status(*, channel: Channel, is_enabled: bool) -> None:
+    """Enable or disable a channel by hand, from the next call on."""
+    status = ChannelStatus.ENABLED if is_enabled else ChannelStatus.MANUALLY_DISABLED
+    with transaction.atomic(durable=True):
+        Channel.objects.filter(pk=channel.pk).update(status=status)
+        bump_version()
+
+
+def delete_channel(*, channel: Channel) -> None:
+    """Remove a channel with its key and balances; the usage it served stays."""
+    with transaction.atomic(durable=True):
+        Channel.objects.filter(pk=channel.pk).delete()
+        bump_version()
+
+
+def _apply(channel: Channel, settings: ChannelSettings) -> None:
+    channel.name, channel.base_url = settings.name, settings.base_url.rstrip("/")
+    channel.models, channel.groups = settings.models, settings.groups
+    channel.model_mapping = settings.model_mapping
+    channel.priority, channel.weight = settings.priority, settings.weight
+    channel.cost_multiplier = settings.cost_multiplier
+    channel.full_clean()
+    channel.save()
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc

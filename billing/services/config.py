@@ -1,0 +1,127 @@
+"""Channels and prices as the relay needs them, and the version that says when to read them again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+from django.db.models import F, Max, QuerySet
+
+from billing import catalogue
+from billing.models import Channel, ChannelStatus, ConfigVersion, GroupPrice, ModelPrice
+from billing.pricing import Rate, Tier, nano
+
+_ONE = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """An enabled channel, ready to be called."""
+
+    channel_id: int
+    name: str
+    base_url: str
+    key: str
+    models: frozenset[str]
+    model_mapping: Mapping[str, str]
+    groups: frozenset[str]
+    priority: int
+    weight: int
+    cost_multiplier: Decimal
+
+    def served_model(self, model: str) -> str:
+        """What the channel calls the model."""
+        return self.model_mapping.get(model, model)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that operators configured, as of one version."""
+
+    version: int
+    routes: tuple[Route, ...]
+    operator_rates: Mapping[str, Rate]
+    multipliers: Mapping[str, Decimal]
+
+    def rate(self, *, model: str, served_model: str, at: datetime) -> Rate | None:
+        """The price callers pay: of the model actually served, else of the one asked for."""
+        for name in (served_model, model):
+            rate = self.operator_rates.get(name) or catalogue.find_rate(model=name, at=at)
+            if rate is not None:
+                return rate
+        return None
+
+    def upstream_rate(self, *, served_model: str, at: datetime, fallback: Rate) -> Rate:
+        """The price the provider takes: its list price where we know it."""
+        return catalogue.find_rate(model=served_model, at=at) or fallback
+
+    def multiplier(self, group: str) -> Decimal:
+        return self.multipliers.get(group, _ONE)
+
+    def routes_for(self, *, group: str, model: str) -> list[Route]:
+        return [route for route in self.routes if model in route.models and group in route.groups]
+
+    def models_for(self, *, group: str) -> set[str]:
+        """The models that members of a group can call."""
+        return {model for route in self.routes if group in route.groups for model in route.models}
+
+
+def bump_version() -> None:
+    """Tell every process to read the configuration again; call it in the transaction of the change."""
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("bump_version belongs to the transaction of the change")
+    ConfigVersion.objects.filter(pk=1).update(version=F("version") + 1)
+
+
+def load_config() -> Config:
+    """Read channels, prices and groups as of one moment."""
+    with transaction.atomic():
+        version = ConfigVersion.objects.values_list("version", flat=True).get(pk=1)
+        channels = list(Channel.objects.filter(status=ChannelStatus.ENABLED).order_by("pk"))
+        prices = list(current_model_prices().exclude(is_withdrawn=True))
+        groups = list(current_group_prices())
+    return Config(
+        version=version,
+        routes=tuple(_route(channel) for channel in channels),
+        operator_rates={price.model: operator_rate(price) for price in prices},
+        multipliers={group.group: group.multiplier for group in groups},
+    )
+
+
+def current_model_prices() -> QuerySet[ModelPrice]:
+    """The newest version of each model's operator price, by model."""
+    newest = ModelPrice.objects.values("model").annotate(newest=Max("pk")).values("newest")
+    return ModelPrice.objects.filter(pk__in=newest).order_by("model")
+
+
+def current_group_prices() -> QuerySet[GroupPrice]:
+    """The newest multiplier of each group, by group."""
+    newest = GroupPrice.objects.values("group").annotate(newest=Max("pk")).values("newest")
+    return GroupPrice.objects.filter(pk__in=newest).order_by("group")
+
+
+def operator_rate(price: ModelPrice) -> Rate:
+    """An operator's price as a rate; cached input costs what input costs unless priced."""
+    version = f"operator:{price.pk}"
+    if price.request_price is not None:
+        return Rate(version=version, request=nano(price.request_price), max_output_tokens=price.max_output_tokens)
+    input_price, output_price = price.input_price or Decimal(0), price.output_price or Decimal(0)
+    cached = input_price if price.cached_input_price is None else price.cached_input_price
+    tier = Tier(above=-1, input=nano(input_price), cached_input=nano(cached), output=nano(output_price))
+    return Rate(version=version, tiers=(tier,), max_output_tokens=price.max_output_tokens)
+
+
+def _route(channel: Channel) -> Route:
+    return Route(
+        channel_id=channel.pk,
+        name=channel.name,
+        base_url=channel.base_url.rstrip("/"),
+        key=channel.get_key(),
+        models=frozenset(channel.models),
+        model_mapping=channel.model_mapping,
+        groups=frozenset(channel.groups),
+        priority=channel.priority,
+        weight=channel.weight,
+        cost_multiplier=channel.cost_multiplier,
+    )

@@ -1,0 +1,233 @@
+"""Metered calls: admit reserves, settle charges, release gives back, expire sweeps.
+
+Each function takes a batch and is one transaction, so that a process can commit
+everything it has waiting at once. Locks are taken in one order everywhere: accounts,
+then token quotas, then channel totals, each by ascending key; rollups are written last,
+sorted by key.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.utils.translation import gettext_lazy as _
+
+from billing.models import ConfigVersion, Hold, QuotaAccount, TokenQuota
+from billing.services.callers import Caller, check_caller, check_model, find_callers
+from oneapi_admin.lib.errors import DomainError
+from oneapi_admin.lib.quota import format_usd
+from oneapi_admin.lib.sql import insert_rows, lock_rows, placeholders, table, update_from_values
+
+logger = structlog.get_logger(__name__)
+
+
+class QuotaExhaustedError(DomainError):
+    """The caller's side ran out. Never retried by client libraries; says which quota, how much, what to do.
+
+    ``left`` and ``needed`` are quota units.
+    """
+
+    http_status = 403
+    error_type = "insufficient_quota"
+    quota = ""
+
+    def __init__(self, *, left: int, held: int, needed: int, **context: Any) -> None:
+        self.left, self.held, self.needed = left, held, needed
+        amounts = {"left": format_usd(left), "held": format_usd(held), "needed": format_usd(needed)}
+        super().__init__(**amounts, **context)
+
+
+class UserQuotaError(QuotaExhaustedError):
+    code = "insufficient_user_quota"
+    quota = "user"
+    message = _(
+        "Your user quota on this service is not enough (user “%(user)s”): %(left)s is left,"
+        " this call needs up to %(needed)s; calls in progress hold %(held)s."
+        " The provider's account is not the cause: the channel for “%(model)s” still has money."
+    )
+    remedy = _("Redeem a code or ask the operator for a top-up; a shorter prompt or a lower max_tokens needs less.")
+
+
+class TokenQuotaError(QuotaExhaustedError):
+    code = "pre_consume_token_quota_failed"
+    quota = "token"
+    message = _(
+        "The token's own quota limit is not enough (token “%(token)s”): %(left)s is left of its limit,"
+        " this call needs up to %(needed)s; calls in progress hold %(held)s."
+        " Neither your user quota nor the provider's account is the cause."
+    )
+    remedy = _("Raise or remove the token's limit on the Tokens page, or use another token.")
+
+
+class Plan(Protocol):
+    """What a call will do, and the most it can cost."""
+
+    @property
+    def estimate(self) -> int:
+        """The upper bound of its cost, in quota units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmitRequest:
+    request_id: str
+    key_hash: str
+    client_ip: str
+    model: str
+    plan: Callable[[Caller, int], Plan]
+    """Chooses channel and price for this caller, who can afford so many quota units; may raise DomainError."""
+    expires_at: datetime
+    """When the hold may be swept: after the longest time the call can take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    caller: Caller
+    plan: Plan
+    config_version: int
+
+
+@dataclass(slots=True)
+class _Funds:
+    """An account's or a token's room, kept up to date while a batch is decided."""
+
+    left: int | None
+    """Without what is held; None when there is no limit."""
+    held: int
+    added: int = 0
+
+    def reserve(self, amount: int) -> None:
+        self.held += amount
+        self.added += amount
+        if self.left is not None:
+            self.left -= amount
+
+
+def admit(*, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission | DomainError]:
+    """Decide each call, first come first served, and reserve what it can cost at most.
+
+    :returns: for each request its admission, or the reason for its refusal
+    """
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        callers = find_callers(key_hashes=(request.key_hash for request in requests))
+        accounts = _lock_accounts(cursor, (caller.user_id for caller in callers.values()))
+        tokens = _lock_tokens(cursor, (caller.token_id for caller in callers.values()))
+        version = ConfigVersion.objects.values_list("version", flat=True).get(pk=1)
+        results: list[Admission | DomainError] = []
+        rows = []
+        for request in requests:
+            try:
+                caller = check_caller(caller=callers.get(request.key_hash), client_ip=request.client_ip, at=at)
+                check_model(caller=caller, model=request.model)
+                plan = _reserve(request, caller, accounts[caller.user_id], tokens[caller.token_id])
+            except DomainError as refusal:
+                results.append(refusal)
+                continue
+            results.append(Admission(caller=caller, plan=plan, config_version=version))
+            rows.append((request.request_id, caller.user_id, caller.token_id, plan.estimate, request.expires_at))
+        if rows:
+            _insert_holds(cursor, rows, at)
+            _add_held(cursor, QuotaAccount, "user_id", {key: f.added for key, f in accounts.items() if f.added})
+            _add_held(cursor, TokenQuota, "token_id", {key: f.added for key, f in tokens.items() if f.added})
+    return results
+
+
+def _reserve(request: AdmitRequest, caller: Caller, account: _Funds, token: _Funds) -> Plan:
+    available = account.left or 0
+    affordable = available if token.left is None else min(available, token.left)
+    plan = request.plan(caller, max(affordable, 0))
+    needed = plan.estimate
+    if needed > affordable or affordable < 0:
+        names = {"user": caller.username, "token": caller.token_name, "model": request.model}
+        if token.left is not None and token.left < available:
+            raise TokenQuotaError(left=token.left, held=token.held, needed=needed, **names)
+        raise UserQuotaError(left=available, held=account.held, needed=needed, **names)
+    account.reserve(needed)
+    token.reserve(needed)
+    return plan
+
+
+def release(*, request_ids: Sequence[str]) -> int:
+    """Give back holds in full, for calls of which nothing was served.
+
+    :returns: how many were still held; releasing twice does nothing
+    """
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        return len(drop_holds(cursor, request_ids=request_ids))
+
+
+def expire(*, at: datetime, limit: int = 1000) -> int:
+    """Give back holds whose calls cannot be running any more, such as those of a killed process.
+
+    :returns: how many were swept; call again while it is ``limit``
+    """
+    expired = Hold.objects.filter(expires_at__lte=at).order_by("expires_at")
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        dropped = drop_holds(cursor, request_ids=list(expired.values_list("request_id", flat=True)[:limit]))
+    for request_id, account_id, _token_id, amount in dropped:
+        logger.warning("billing.hold_expired", request_id=request_id, account_id=account_id, quota=amount)
+    return len(dropped)
+
+
+def drop_holds(
+    cursor: CursorWrapper, *, request_ids: Sequence[str], also_lock: Sequence[tuple[int, int]] = ()
+) -> list[tuple[str, int, int, int]]:
+    """Delete the holds that still exist and take them off their accounts and tokens.
+
+    :param also_lock: further (account id, token id) pairs that the caller is about to write
+    :returns: request id, account id, token id and amount of each hold dropped
+    """
+    if not request_ids:
+        return []
+    names = placeholders([request_ids])
+    cursor.execute(
+        f"SELECT account_id, token_id FROM {table(Hold)} WHERE request_id IN {names}", list(request_ids)
+    )
+    pairs = [*cursor.fetchall(), *also_lock]
+    lock_rows(cursor, QuotaAccount, ["user_id"], (account_id for account_id, _ in pairs), pk="user_id")
+    lock_rows(cursor, TokenQuota, ["token_id"], (token_id for _, token_id in pairs), pk="token_id")
+    cursor.execute(
+        f"DELETE FROM {table(Hold)} WHERE request_id IN {names} RETURNING request_id, account_id, token_id, amount",
+        list(request_ids),
+    )
+    dropped: list[tuple[str, int, int, int]] = cursor.fetchall()
+    by_account: dict[int, int] = defaultdict(int)
+    by_token: dict[int, int] = defaultdict(int)
+    for _request_id, account_id, token_id, amount in dropped:
+        by_account[account_id] -= amount
+        by_token[token_id] -= amount
+    _add_held(cursor, QuotaAccount, "user_id", by_account)
+    _add_held(cursor, TokenQuota, "token_id", by_token)
+    return dropped
+
+
+def _lock_accounts(cursor: CursorWrapper, ids: Any) -> dict[int, _Funds]:
+    rows = lock_rows(cursor, QuotaAccount, ["user_id", "balance", "held"], ids, pk="user_id")
+    return {pk: _Funds(left=balance - held, held=held) for pk, balance, held in rows}
+
+
+def _lock_tokens(cursor: CursorWrapper, ids: Any) -> dict[int, _Funds]:
+    columns = ["token_id", "quota_limit", "used_quota", "held"]
+    rows = lock_rows(cursor, TokenQuota, columns, ids, pk="token_id")
+    return {
+        pk: _Funds(left=None if limit is None else limit - used - held, held=held) for pk, limit, used, held in rows
+    }
+
+
+def _insert_holds(cursor: CursorWrapper, rows: list[tuple[str, int, int, int, datetime]], at: datetime) -> None:
+    adapt = connection.ops.adapt_datetimefield_value
+    insert_rows(
+        cursor,
+        Hold,
+        ("request_id", "account_id", "token_id", "amount", "expires_at", "created_at"),
+        [(*row[:4], adapt(row[4]), adapt(at)) for row in rows],
+    )
+
+
+def _add_held(cursor: CursorWrapper, model: type[QuotaAccount | TokenQuota], pk: str, sums: dict[int, int]) -> None:
+    if sums:
+        update_from_values(cursor, model, "held = t.held + v.column2", sorted(sums.items()), pk=pk)

@@ -1,0 +1,146 @@
+"""The ledger: the only code that changes a balance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.utils.translation import gettext_lazy as _
+
+from billing.models import EntryKind, LedgerEntry, QuotaAccount
+from oneapi_admin.lib.errors import DomainError
+from oneapi_admin.lib.quota import MAX_QUOTA
+from oneapi_admin.lib.sql import insert_rows, lock_rows, update_from_values
+
+
+class UnknownAccountError(DomainError):
+    code = "account_not_found"
+    http_status = 404
+    message = _("There is no quota account %(account_id)s.")
+
+
+class IdempotencyKeyReusedError(DomainError):
+    code = "idempotency_key_reused"
+    http_status = 409
+    message = _("This idempotency key already stands for another movement of quota.")
+    remedy = _("Use a new key for a new movement.")
+
+
+class QuotaTooLargeError(DomainError):
+    code = "quota_too_large"
+    http_status = 422
+    message = _("The amount or the balance after it would be too large.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """One movement to write: ``amount`` in quota units, positive to give, negative to take."""
+
+    account_id: int
+    kind: EntryKind
+    amount: int
+    actor_id: int | None = None
+    memo: str = ""
+    reference: str = ""
+    idempotency_key: str | None = None
+
+
+_COLUMNS = (
+    "account_id",
+    "kind",
+    "amount",
+    "balance_after",
+    "actor_id",
+    "memo",
+    "reference",
+    "idempotency_key",
+    "created_at",
+)
+
+
+def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
+    """Write movements and the balances after them, all or none, inside the caller's transaction.
+
+    A posting whose idempotency key already stands for the same movement is not written
+    again: the first entry comes back in its place.
+
+    :returns: one entry a posting, in their order
+    :raises UnknownAccountError: if an account does not exist
+    :raises IdempotencyKeyReusedError: if a key stands for another movement
+    :raises QuotaTooLargeError: if an amount or a balance would pass 2^53 − 1
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("ledger.post needs a transaction around it")
+    with connection.cursor() as cursor:
+        locked = lock_rows(
+            cursor, QuotaAccount, ["user_id", "balance"], (p.account_id for p in postings), pk="user_id"
+        )
+        balances: dict[int, int] = dict(locked)
+        known = _entries_by_key(postings)
+        entries = [_known_entry(posting, known) or _next_entry(posting, balances, at) for posting in postings]
+        fresh = [entry for entry in entries if entry.pk is None]
+        if fresh:
+            insert_entries(fresh)
+            rows = sorted({(entry.account_id, balances[entry.account_id]) for entry in fresh})
+            update_from_values(cursor, QuotaAccount, "balance = v.column2", rows, pk="user_id")
+    return entries
+
+
+def insert_entries(entries: Sequence[LedgerEntry]) -> None:
+    """Insert entries, in their order, and set their primary keys.
+
+    For this module and ``billing.services.holds``, which hold the locks of the accounts.
+
+    :raises IdempotencyKeyReusedError: if another account's movement took a key at this very moment
+    """
+    at = connection.ops.adapt_datetimefield_value
+    rows = [
+        (e.account_id, e.kind, e.amount, e.balance_after, e.actor_id, e.memo, e.reference, e.idempotency_key)
+        + (at(e.created_at),)
+        for e in entries
+    ]
+    with connection.cursor() as cursor:
+        insert_rows(
+            cursor, LedgerEntry, _COLUMNS, rows, suffix="ON CONFLICT (idempotency_key) DO NOTHING RETURNING id"
+        )
+        ids = sorted(row[0] for row in cursor.fetchall())
+    if len(ids) != len(entries):
+        raise IdempotencyKeyReusedError
+    for entry, pk in zip(entries, ids, strict=True):
+        entry.pk = pk
+
+
+def _entries_by_key(postings: Sequence[Posting]) -> dict[str | None, LedgerEntry]:
+    keys = [posting.idempotency_key for posting in postings if posting.idempotency_key is not None]
+    if not keys:
+        return {}
+    return {entry.idempotency_key: entry for entry in LedgerEntry.objects.filter(idempotency_key__in=keys)}
+
+
+def _known_entry(posting: Posting, known: dict[str | None, LedgerEntry]) -> LedgerEntry | None:
+    entry = known.get(posting.idempotency_key) if posting.idempotency_key is not None else None
+    if entry is None:
+        return None
+    if (entry.account_id, entry.kind, entry.amount) != (posting.account_id, posting.kind, posting.amount):
+        raise IdempotencyKeyReusedError
+    return entry
+
+
+def _next_entry(posting: Posting, balances: dict[int, int], at: datetime) -> LedgerEntry:
+    if posting.account_id not in balances:
+        raise UnknownAccountError(account_id=posting.account_id)
+    balance = balances[posting.account_id] + posting.amount
+    if abs(posting.amount) > MAX_QUOTA or abs(balance) > MAX_QUOTA:
+        raise QuotaTooLargeError
+    balances[posting.account_id] = balance
+    return LedgerEntry(
+        account_id=posting.account_id,
+        kind=posting.kind,
+        amount=posting.amount,
+        balance_after=balance,
+        actor_id=posting.actor_id,
+        memo=posting.memo,
+        reference=posting.reference,
+        idempotency_key=posting.idempotency_key,
+        created_at=at,
+    )

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class OneapiAdminConfig(AppConfig):
+    name = "oneapi_admin"
+
+    def ready(self) -> None:
+        from oneapi_admin import checks  # noqa: F401  registers the system checks

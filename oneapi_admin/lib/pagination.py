@@ -1,0 +1,28 @@
+"""Lists paged by key: any page costs what the first costs, and rows never shift between pages."""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.db.models import Model, QuerySet
+
+PAGE_SIZE = 50
+T = TypeVar("T", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    items: list[T]
+    next_cursor: str | None
+    """Pass it back as ``cursor`` to go on; None on the last page."""
+
+
+def page_of(queryset: QuerySet[Any], *, cursor: str | None, size: int = PAGE_SIZE) -> "Page[Any]":
+    """Return one page of a queryset, newest primary key first.
+
+    An unreadable cursor is taken as the first page: it can only come from a mangled link.
+    """
+    rows = queryset.order_by("-pk")
+    if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) <= 18:
+        rows = rows.filter(pk__lt=int(cursor))
+    found = list(rows[: size + 1])
+    return Page(items=found[:size], next_cursor=str(found[size - 1].pk) if len(found) > size else None)

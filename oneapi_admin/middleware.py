@@ -1,0 +1,57 @@
+"""What every page's request goes through beside Django's own."""
+
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+
+from oneapi_admin.lib.request_id import HEADER, new_request_id
+
+Handler = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestIdMiddleware:
+    """Name the request, bind the name to its log lines and tell it to the caller."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request_id = new_request_id()
+        request.META["HTTP_X_REQUEST_ID"] = request_id  # what django-structlog binds to its log lines
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        response = self.get_response(request)
+        response.headers[HEADER] = request_id
+        return response
+
+
+class UserLocaleMiddleware:
+    """Speak the language that the person chose, else the one the browser asks for."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        chosen = request.user.language if request.user.is_authenticated else ""
+        language = chosen or translation.get_language_from_request(request)
+        with translation.override(language if language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE):
+            request.LANGUAGE_CODE = translation.get_language()  # type: ignore[attr-defined]
+            response = self.get_response(request)
+            response.headers.setdefault("Content-Language", translation.get_language() or settings.LANGUAGE_CODE)
+        return response
+
+
+class HtmxLoginRedirectMiddleware:
+    """Send the whole page to the sign-in form when a fragment's request finds the session gone."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        location = response.headers.get("Location", "")
+        if request.headers.get("HX-Request") and response.status_code == 302 and location.startswith("/accounts/login"):
+            return HttpResponse(status=204, headers={"HX-Redirect": "/accounts/login/"})
+        return response

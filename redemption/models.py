@@ -1,0 +1,62 @@
+"""Codes that become quota."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class CodeStatus(models.TextChoices):
+    ENABLED = "enabled", _("Unused")
+    DISABLED = "disabled", _("Disabled")
+    USED = "used", _("Used")
+
+
+class CodeBatch(models.Model):
+    """Codes made together, all of one amount."""
+
+    name = models.CharField(_("name"), max_length=64)
+    quota = models.BigIntegerField(_("amount of each code"))
+    count = models.PositiveIntegerField(_("number of codes"))
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(quota__gt=0), name="code_batch_quota_positive"),
+            models.CheckConstraint(condition=models.Q(count__gt=0), name="code_batch_count_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RedemptionCode(models.Model):
+    """A voucher, kept as a keyed hash and its last four characters."""
+
+    batch = models.ForeignKey(CodeBatch, on_delete=models.PROTECT, related_name="codes", db_index=False)
+    digest = models.CharField(max_length=64, unique=True)
+    hint = models.CharField(max_length=4)
+    quota = models.BigIntegerField()
+    status = models.CharField(max_length=8, choices=CodeStatus, default=CodeStatus.ENABLED)
+    redeemed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    redeemed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(quota__gt=0), name="redemption_code_quota_positive"),
+            models.CheckConstraint(
+                condition=models.Q(status=CodeStatus.USED, redeemed_by__isnull=False, redeemed_at__isnull=False)
+                | (~models.Q(status=CodeStatus.USED) & models.Q(redeemed_by__isnull=True, redeemed_at__isnull=True)),
+                name="redemption_code_used_has_redeemer",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["batch", "-id"], name="redemption_code_by_batch"),
+        ]
+
+    def __str__(self) -> str:
+        return f"…{self.hint}"

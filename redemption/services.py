@@ -1,0 +1,122 @@
+"""Making codes and redeeming them."""
+
+import secrets
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from billing.models import EntryKind, LedgerEntry
+from billing.services import ledger
+from billing.services.accounts import InvalidAmountError, open_account
+from oneapi_admin.lib.errors import DomainError
+from oneapi_admin.lib.quota import MAX_QUOTA
+from oneapi_admin.lib.secrets import keyed_digest
+from redemption.models import CodeBatch, CodeStatus, RedemptionCode
+
+logger = structlog.get_logger(__name__)
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: no I, L, O or U, which people misread."""
+CODE_LENGTH = 16
+MAX_BATCH = 10_000
+_READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": "", " ": ""})
+
+
+class CodeNotRedeemableError(DomainError):
+    """One message for unknown, used and disabled codes, so that guessing teaches nothing."""
+
+    code = "code_not_redeemable"
+    http_status = 409
+    message = _("This code cannot be redeemed.")
+    remedy = _("Check it for typing errors. If it was used before, its amount is in the statement of whoever used it.")
+
+
+class BatchTooLargeError(DomainError):
+    code = "batch_too_large"
+    http_status = 422
+    message = _("A batch has between 1 and %(max)s codes.")
+
+
+def normalized(text: str) -> str:
+    """What a person meant: case, spaces and hyphens do not matter, O is 0, I and L are 1."""
+    return text.upper().translate(_READ_AS)
+
+
+def code_digest(text: str) -> str:
+    """What a code is stored and found by."""
+    return keyed_digest("redemption.code", settings.CODE_SECRET, normalized(text))
+
+
+def create_batch(*, actor: User, name: str, quota: int, count: int, at: datetime) -> tuple[CodeBatch, list[str]]:
+    """Make codes, all or none.
+
+    :param quota: what each code is worth, in quota units
+    :returns: the batch and the codes in clear, ``XXXX-XXXX-XXXX-XXXX``, which are stored nowhere
+    :raises InvalidAmountError: if the amount is outside 1 … 2^53 − 1
+    :raises BatchTooLargeError: if the count is outside 1 … 10,000
+    """
+    if not 0 < quota <= MAX_QUOTA:
+        raise InvalidAmountError(max=MAX_QUOTA)
+    if not 0 < count <= MAX_BATCH:
+        raise BatchTooLargeError(max=MAX_BATCH)
+    codes = [_new_code() for _ in range(count)]
+    batch = CodeBatch(name=name, quota=quota, count=count, created_by=actor, created_at=at)
+    batch.full_clean()
+    with transaction.atomic(durable=True):
+        batch.save()
+        RedemptionCode.objects.bulk_create(
+            (
+                RedemptionCode(batch=batch, digest=code_digest(code), hint=code[-4:], quota=quota)
+                for code in codes
+            ),
+            batch_size=500,
+        )
+    return batch, codes
+
+
+def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
+    """Spend a code: mark it used and credit its quota to the user.
+
+    :param code: as typed; case, spaces and hyphens do not matter
+    :returns: the credit, in quota units
+    :raises CodeNotRedeemableError: if it is unknown, disabled or used; one message for all three
+    """
+    digest = code_digest(code)
+    with transaction.atomic(durable=True):
+        open_account(user=user)
+        claimed = RedemptionCode.objects.filter(digest=digest, status=CodeStatus.ENABLED).update(
+            status=CodeStatus.USED, redeemed_by=user, redeemed_at=at
+        )
+        found = RedemptionCode.objects.filter(digest=digest).first()
+        if not claimed or found is None:
+            reason = found.status if found else "unknown"
+            logger.warning("redemption.code_refused", user_id=user.pk, reason=reason, code_id=found and found.pk)
+            raise CodeNotRedeemableError
+        posting = ledger.Posting(
+            account_id=user.pk,
+            kind=EntryKind.REDEMPTION,
+            amount=found.quota,
+            actor_id=user.pk,
+            reference=f"code:{found.pk}",
+            idempotency_key=f"redemption:{found.pk}",
+        )
+        return ledger.post(postings=[posting], at=at)[0]
+
+
+def set_code_status(*, code: RedemptionCode, is_enabled: bool) -> bool:
+    """Disable a code or enable it again; a used one stays used.
+
+    :returns: whether it changed
+    """
+    wanted = CodeStatus.ENABLED if is_enabled else CodeStatus.DISABLED
+    changed = RedemptionCode.objects.filter(pk=code.pk).exclude(status=CodeStatus.USED).update(status=wanted)
+    return bool(changed)
+
+
+def _new_code() -> str:
+    symbols = [secrets.choice(ALPHABET) for _ in range(CODE_LENGTH)]
+    return "-".join("".join(symbols[start : start + 4]) for start in range(0, CODE_LENGTH, 4))
