@@ -1,0 +1,50 @@
+"""Fixtures for all tests. Data is made with ``tests.factories``, by the product's own services."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db.backends.base.operations import BaseDatabaseOperations
+
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's sync API runs inside an event loop
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _let_tests_empty_the_ledger() -> Iterator[None]:
+    """Flushing needs the append-only triggers away for a moment, and the migrations' rows back afterwards."""
+    original = BaseDatabaseOperations.execute_sql_flush
+
+    def flush(self: BaseDatabaseOperations, sql_list: list[str]) -> None:
+        from accounts.models import SiteSettings
+        from billing.models import ConfigVersion
+        from billing.triggers import create_triggers, drop_triggers
+
+        drop_triggers(self.connection)
+        original(self, sql_list)
+        create_triggers(self.connection)
+        SiteSettings.objects.create(pk=1)
+        ConfigVersion.objects.create(pk=1)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> None:
+    from django.core.cache import cache
+
+    cache.clear()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    switches = ["gpu", "quic", "background-networking", "component-update", "sync"]
+    return {
+        **browser_type_launch_args,
+        "executable_path": os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+        "chromium_sandbox": False,
+        "args": [*(f"--disable-{switch}" for switch in switches), "--no-first-run"],
+    }

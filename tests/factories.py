@@ -1,0 +1,119 @@
+"""Makes what tests need through the product's own services."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from accounts.models import Role, Token, User
+from billing.models import CallStatus, Channel, QuotaAccount, UsageSource
+from billing.services import accounts, channels, holds, prices, tokens
+from billing.services.settle import Settlement
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+
+def make_user(*, balance: int = 0, role: str = Role.USER, **fields: Any) -> User:
+    number = next(_numbers)
+    defaults = {"username": f"user{number}", "password": "a long pass phrase", "email": f"user{number}@example.com"}
+    user: User = accounts.create_user(actor=None, at=NOON, quota=balance, role=role, **{**defaults, **fields})
+    return user
+
+
+def make_root(**fields: Any) -> User:
+    return make_user(role=Role.ROOT, **{"username": f"root{next(_numbers)}", **fields})
+
+
+def make_admin(**fields: Any) -> User:
+    return make_user(role=Role.ADMIN, **fields)
+
+
+@dataclass(frozen=True)
+class MadeToken:
+    token: Token
+    key: str
+
+    @property
+    def key_hash(self) -> str:
+        return self.token.key_hash
+
+
+def make_token(user: User, **fields: Any) -> MadeToken:
+    token, key = tokens.create_token(user=user, **{"name": "a token", **fields})
+    return MadeToken(token=token, key=key)
+
+
+def make_channel(**fields: Any) -> Channel:
+    key = fields.pop("key", "sk-upstream-secret-0001")
+    settings = {"name": "upstream", "base_url": "http://127.0.0.1:9", "models": ["test-model"], **fields}
+    return channels.create_channel(settings=channels.ChannelSettings(**settings), key=key)
+
+
+def make_request_price(model: str = "test-model", usd: str = "0.00002") -> None:
+    """Price a model per request; the default is 10 quota units."""
+    prices.set_model_price(actor=None, model=model, request_price=Decimal(usd), at=NOON)
+
+
+def make_token_price(model: str = "test-model", *, input: str = "1", output: str = "2", **more: Any) -> None:  # noqa: A002
+    prices.set_model_price(
+        actor=None, model=model, input_price=Decimal(input), output_price=Decimal(output), at=NOON, **more
+    )
+
+
+@dataclass(frozen=True)
+class FlatPlan:
+    estimate: int
+
+
+def admit_request(made: MadeToken, *, estimate: int = 100, **fields: Any) -> holds.AdmitRequest:
+    defaults = {
+        "request_id": f"request-{next(_numbers)}",
+        "key_hash": made.key_hash,
+        "client_ip": "192.0.2.1",
+        "model": "test-model",
+        "plan": lambda _caller, _affordable: FlatPlan(estimate),
+        "expires_at": NOON + timedelta(minutes=10),
+    }
+    return holds.AdmitRequest(**{**defaults, **fields})
+
+
+def settlement(made: MadeToken, channel: Channel, *, quota: int, **fields: Any) -> Settlement:
+    """A finished call; ``request_id`` joins it to its hold."""
+    defaults = {
+        "request_id": f"request-{next(_numbers)}",
+        "account_id": made.token.user_id,
+        "username": made.token.user.username,
+        "token_id": made.token.pk,
+        "token_name": made.token.name,
+        "channel_id": channel.pk,
+        "channel_name": channel.name,
+        "model": "test-model",
+        "served_model": "test-model",
+        "prompt_tokens": 10,
+        "cached_tokens": 0,
+        "completion_tokens": 5,
+        "quota": quota,
+        "estimate": quota,
+        "upstream_cost": quota * 2000,
+        "price_version": "operator:1",
+        "group_multiplier": Decimal(1),
+        "usage_source": UsageSource.UPSTREAM,
+        "status": CallStatus.OK,
+        "http_status": 200,
+        "error_code": "",
+        "is_stream": False,
+        "first_byte_ms": 3,
+        "duration_ms": 5,
+        "created_at": NOON,
+    }
+    return Settlement(**{**defaults, **fields})
+
+
+def account_of(user: User) -> QuotaAccount:
+    return QuotaAccount.objects.get(user=user)
+
+
+def balance_of(user: User) -> int:
+    return account_of(user).balance
