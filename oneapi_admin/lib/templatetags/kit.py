@@ -44,6 +44,18 @@ def nav_item(context: Context, name: str, icon_name: str, label: str, active: st
     )
 
 
+@register.simple_tag(takes_context=True)
+def tab(context: Context, name: str, label: str) -> SafeString:
+    """A link in a row of tabs, marked when it is this page; a page that is not installed has none."""
+    try:
+        url = reverse(name)
+    except NoReverseMatch:
+        return SafeString("")
+    request = context.get("request")
+    current = mark_safe(' aria-current="page"') if request is not None and request.path == url else ""
+    return format_html('<a href="{}"{}>{}</a>', url, current, label)
+
+
 @register.simple_tag
 def status(variant: str, text: str) -> SafeString:
     """A state as a dot and words, never as a colour alone."""
