@@ -1,5 +1,6 @@
 """Tables of quota. Only ``billing.services`` writes the ones that hold money."""
 
+from billing.models.audit import AuditRun
 from billing.models.channels import BalanceKind, BalanceSnapshot, Channel, ChannelStatus, ChannelTotals
 from billing.models.config import ConfigVersion
 from billing.models.ledger import EntryKind, Hold, LedgerEntry, QuotaAccount, TokenQuota
@@ -7,6 +8,7 @@ from billing.models.prices import GroupPrice, ModelPrice
 from billing.models.usage import CallStatus, UsageDaily, UsageHourly, UsageRecord, UsageSource
 
 __all__ = [
+    "AuditRun",
     "BalanceKind",
     "BalanceSnapshot",
     "CallStatus",

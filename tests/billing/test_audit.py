@@ -1,0 +1,96 @@
+"""Each invariant is proved on healthy data and shown to notice its own kind of damage."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from billing.models import AuditRun
+from billing.services import holds
+from billing.services.audit import audit_ledger
+from billing.services.settle import settle
+from billing.triggers import drop_triggers
+from redemption import services as redemption
+from tests.factories import NOON, admit_request, make_admin, make_channel, make_token, make_user, settlement
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def busy_ledger() -> None:
+    user = make_user(balance=10_000)
+    made = make_token(user)
+    channel = make_channel()
+    done = admit_request(made, estimate=300)
+    holds.admit(requests=[done, admit_request(made, estimate=70)], at=NOON)
+    settle(
+        settlements=[
+            settlement(made, channel, quota=120, request_id=done.request_id),
+            settlement(made, channel, quota=5, cached_tokens=3),
+            settlement(made, channel, quota=0, status="failed"),
+        ],
+        at=NOON,
+    )
+    _batch, codes = redemption.create_batch(actor=make_admin(), name="b", quota=77, count=2, at=NOON)
+    redemption.redeem(code=codes[0], user=user, at=NOON)
+
+
+def test_a_ledger_written_by_the_services_adds_up(busy_ledger) -> None:
+    checks = audit_ledger()
+
+    assert [check.code for check in checks] == ["I1", "I2", "I3", "I4", "I5", "I6", "I7"]
+    assert [check.broken for check in checks] == [0] * 7
+    assert all(check.checked for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("damage", "noticed_by"),
+    [
+        ("UPDATE billing_quotaaccount SET balance = balance + 1", "I1"),
+        ("UPDATE billing_ledgerentry SET balance_after = balance_after + 1 WHERE kind = 'usage'", "I2"),
+        ("UPDATE billing_quotaaccount SET held = held + 1", "I3"),
+        ("UPDATE billing_tokenquota SET held = held + 1", "I3"),
+        ("DELETE FROM billing_hold", "I3"),
+        ("UPDATE billing_usagerecord SET quota = quota + 1 WHERE quota > 0", "I4"),
+        ("UPDATE billing_usagerecord SET ledger_entry_id = (SELECT MIN(id) FROM billing_ledgerentry)", "I4"),
+        ("UPDATE billing_ledgerentry SET reference = 'code:0' WHERE kind = 'redemption'", "I5"),
+        ("UPDATE billing_ledgerentry SET kind = 'grant' WHERE kind = 'redemption'", "I5"),
+        (
+            "UPDATE redemption_redemptioncode SET status = 'enabled', redeemed_by_id = NULL, redeemed_at = NULL",
+            "I5",
+        ),
+        ("UPDATE billing_usagedaily SET prompt_tokens = prompt_tokens + 1", "I6"),
+        ("DELETE FROM billing_usagehourly", "I6"),
+        ("UPDATE billing_usagehourly SET duration_ms = duration_ms + 1", "I6"),
+        ("UPDATE billing_tokenquota SET used_quota = used_quota + 1", "I7"),
+        ("UPDATE billing_channeltotals SET upstream_cost = upstream_cost + 1", "I7"),
+        ("UPDATE billing_quotaaccount SET request_count = request_count + 1", "I7"),
+    ],
+)
+def test_damage_is_noticed_by_its_invariant(busy_ledger, damage: str, noticed_by: str) -> None:
+    drop_triggers(connection)
+    with connection.cursor() as cursor:
+        cursor.execute(damage)
+
+    broken = {check.code for check in audit_ledger() if check.broken}
+
+    assert noticed_by in broken
+
+
+def test_the_command_exits_with_an_error_and_keeps_the_result(busy_ledger, capsys) -> None:
+    call_command("audit_ledger")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE billing_quotaaccount SET balance = balance + 1")
+
+    with pytest.raises(CommandError, match="I1"):
+        call_command("audit_ledger")
+
+    assert "The ledger adds up." in capsys.readouterr().out
+    assert list(AuditRun.objects.order_by("pk").values_list("is_clean", flat=True)) == [True, False]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE billing_ledgerentry SET memo = 'x'", "DELETE FROM billing_ledgerentry"])
+def test_the_database_refuses_to_change_the_ledger(busy_ledger, statement: str) -> None:
+    from django.db import DatabaseError
+
+    with connection.cursor() as cursor, pytest.raises(DatabaseError, match="append-only"):
+        cursor.execute(statement)
