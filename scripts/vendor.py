@@ -34,19 +34,7 @@ PACKAGES = {
     ),
 }
 ICON_PACKAGE = "@tabler/icons"
-ICONS = """
-    activity adjustments alert-circle alert-triangle api arrow-down arrow-left arrow-right arrow-up
-    arrows-sort ban bell bolt book building-bank calculator calendar cash chart-bar chart-line check
-    checks chevron-down chevron-left chevron-right chevron-up chevrons-left circle-check
-    circle-dashed circle-dot circle-x clipboard-list clock cloud coin coins copy cpu credit-card
-    database device-desktop dots dots-vertical download edit external-link eye eye-off file-export
-    file-text filter fingerprint gauge git-branch hash heart-rate-monitor help history home hourglass
-    inbox info-circle key key-off language layout-dashboard link list list-check lock lock-open login
-    logout mail menu-2 message minus moon pencil player-pause player-play plug plug-connected plus
-    printer qrcode receipt refresh report-money robot rotate scale search send server settings shield
-    shield-check stack-2 star stethoscope sun switch-2 tag tags terminal ticket tool trash
-    trending-down trending-up upload user user-circle user-off user-plus users versions wallet world x
-""".split()
+ICONS = (ROOT / "scripts" / "icons.txt").read_text().split()
 
 
 def install() -> Path:
@@ -102,7 +90,9 @@ def manifest() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--node-modules", type=Path)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()

@@ -17,11 +17,11 @@ FRAME = '<path stroke="none" d="M0 0h24v24H0z" fill="none" />'
 def drawing(name: str) -> SafeString:
     """The inside of an icon's svg element.
 
-    :raises LookupError: if the icon is not vendored; add it to ICONS in scripts/vendor.py
+    :raises LookupError: if the icon is not vendored
     """
     file = FOLDER / f"{name}.svg"
     if not name.replace("-", "").isalnum() or not file.is_file():
-        raise LookupError(f"Icon {name!r} is not in {FOLDER.name}; add it to ICONS in scripts/vendor.py.")
+        raise LookupError(f"No icon {name!r}: add it to scripts/icons.txt and run scripts/vendor.py.")
     body = file.read_text().partition(">")[2].rpartition("</svg>")[0].replace(FRAME, "")
     return mark_safe("".join(line.strip() for line in body.splitlines()))  # noqa: S308 - our own vendored file
 
@@ -31,8 +31,8 @@ def icon(name: str, css: str = "") -> SafeString:
     """Decoration only: hidden from assistive technology, so the text beside it must say it all."""
     return format_html(
         '<svg class="icon{}" viewBox="0 0 24 24" width="20" height="20" fill="none" stroke="currentColor"'
-        ' stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">'
-        "{}</svg>",
+        ' stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round"'
+        ' aria-hidden="true" focusable="false">{}</svg>',
         f" {css}" if css else "",
         drawing(name),
     )

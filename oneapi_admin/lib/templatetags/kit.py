@@ -62,7 +62,9 @@ def status(variant: str, text: str) -> SafeString:
     if variant not in VARIANTS:
         raise ValueError(f"Status variant {variant!r} is none of {sorted(VARIANTS)}.")
     return format_html(
-        '<span class="state state-{}"><span class="state-dot" aria-hidden="true"></span>{}</span>', variant, text
+        '<span class="state state-{}"><span class="state-dot" aria-hidden="true"></span>{}</span>',
+        variant,
+        text,
     )
 
 
@@ -99,7 +101,7 @@ def ago(moment: datetime | None) -> SafeString:
 def sparkline(values: Sequence[int | float | Decimal], label: str = "", css: str = "") -> SafeString:
     """A line of recent values, drawn on the server; without a label it is decoration."""
     numbers = [float(value) for value in values]
-    if len(numbers) < 2:
+    if len(numbers) <= 1:
         return SafeString("")
     low, high = min(numbers), max(numbers)
     span, step = (high - low) or 1.0, 120 / (len(numbers) - 1)
@@ -108,7 +110,8 @@ def sparkline(values: Sequence[int | float | Decimal], label: str = "", css: str
     name = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
     return format_html(
         '<svg class="spark{}" viewBox="0 0 120 30" width="120" height="30" preserveAspectRatio="none" {}>'
-        '<polygon class="spark-area" points="0,30 {} 120,30"/><polyline class="spark-line" points="{}"/></svg>',
+        '<polygon class="spark-area" points="0,30 {} 120,30"/>'
+        '<polyline class="spark-line" points="{}"/></svg>',
         f" {css}" if css else "",
         name,
         points,
@@ -126,7 +129,9 @@ def widget_kind(field: BoundField) -> str:
 
 
 @register.simple_tag
-def control(field: BoundField, autofocus: bool = False, placeholder: str = "", hint: str = "") -> SafeString:
+def control(
+    field: BoundField, *, autofocus: bool = False, placeholder: str = "", hint: str = ""
+) -> SafeString:
     """A form field's input with the classes of the interface, linked to its help and errors."""
     widget = field.field.widget
     base = "form-check-input" if isinstance(widget, PLAIN_WIDGETS) else "form-control"

@@ -44,20 +44,18 @@ def intcomma_lite(number: int | None) -> str:
 
 @register.filter
 def compact(number: int | None) -> str:
-    """A count in four characters or so: 950, 1.2K, 34M."""
+    """A count with one decimal: 950, 1.2K, 34M."""
     if number is None:
         return ""
-    size = Decimal(abs(number))
+    sign, size = "−" if number < 0 else "", Decimal(abs(number))
     for limit, suffix in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
         if size >= limit:
-            scaled = size / limit
-            text = f"{scaled:.0f}" if scaled >= 100 else f"{scaled:.1f}".removesuffix(".0")
-            return f"{'−' if number < 0 else ''}{text}{suffix}"
-    return str(number)
+            return f"{sign}{f'{size / limit:,.1f}'.removesuffix('.0')}{suffix}"
+    return f"{sign}{size}"
 
 
 @register.simple_tag
-def money(amount: int | None, signed: bool = False, short: bool = False) -> SafeString:
+def money(amount: int | None, *, signed: bool = False, short: bool = False) -> SafeString:
     """An amount with its units in the tooltip and as a machine-readable value."""
     if amount is None:
         return SafeString('<span class="text-secondary">–</span>')
