@@ -135,7 +135,7 @@ def control(
     """A form field's input with the classes of the interface, linked to its help and errors."""
     widget = field.field.widget
     base = "form-check-input" if isinstance(widget, PLAIN_WIDGETS) else "form-control"
-    if isinstance(widget, forms.Select) and not isinstance(widget, forms.RadioSelect):
+    if isinstance(widget, forms.Select):
         base = "form-select"
     classes = [base, widget.attrs.get("class", ""), "is-invalid" if field.errors else ""]
     attrs: dict[str, Any] = {"class": " ".join(filter(None, classes))}
