@@ -1,5 +1,6 @@
 """Fixtures for all tests. Data is made with ``tests.factories``, by the product's own services."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's sync 
 def _let_tests_empty_the_ledger() -> Iterator[None]:
     """Flushing needs the append-only triggers away for a moment, and the migrations' rows back afterwards."""
     original = BaseDatabaseOperations.execute_sql_flush
+    versions = itertools.count(1_000, 1_000)  # server processes live on and trust that it never goes back
 
     def flush(self: BaseDatabaseOperations, sql_list: list[str]) -> None:
         from accounts.models import SiteSettings
@@ -24,7 +26,7 @@ def _let_tests_empty_the_ledger() -> Iterator[None]:
         original(self, sql_list)
         create_triggers(self.connection)
         SiteSettings.objects.create(pk=1)
-        ConfigVersion.objects.create(pk=1)
+        ConfigVersion.objects.create(pk=1, version=next(versions))
 
     patch = pytest.MonkeyPatch()
     patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush)

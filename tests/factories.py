@@ -17,7 +17,11 @@ _numbers = itertools.count(1)
 
 def make_user(*, balance: int = 0, role: str = Role.USER, **fields: Any) -> User:
     number = next(_numbers)
-    defaults = {"username": f"user{number}", "password": "a long pass phrase", "email": f"user{number}@example.com"}
+    defaults = {
+        "username": f"user{number}",
+        "password": "a long pass phrase",
+        "email": f"user{number}@example.com",
+    }
     user: User = accounts.create_user(actor=None, at=NOON, quota=balance, role=role, **{**defaults, **fields})
     return user
 
@@ -65,6 +69,7 @@ def make_token_price(model: str = "test-model", *, input: str = "1", output: str
 @dataclass(frozen=True)
 class FlatPlan:
     estimate: int
+    upstream_note: str = "The channel for “%(model)s” still has money."
 
 
 def admit_request(made: MadeToken, *, estimate: int = 100, **fields: Any) -> holds.AdmitRequest:
@@ -73,7 +78,7 @@ def admit_request(made: MadeToken, *, estimate: int = 100, **fields: Any) -> hol
         "key_hash": made.key_hash,
         "client_ip": "192.0.2.1",
         "model": "test-model",
-        "plan": lambda _caller, _affordable: FlatPlan(estimate),
+        "plan": lambda _caller, _affordable, _version: FlatPlan(estimate),
         "expires_at": NOON + timedelta(minutes=10),
     }
     return holds.AdmitRequest(**{**defaults, **fields})

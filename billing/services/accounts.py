@@ -50,6 +50,7 @@ def top_up(
     """
     people.check_may_manage(actor=actor, user=user)
     with transaction.atomic(durable=True):
+        open_account(user=user)
         return _post_top_up(
             actor=actor, user=user, quota=quota, memo=memo, idempotency_key=idempotency_key, at=at
         )
@@ -69,5 +70,3 @@ def _post_top_up(
         idempotency_key=idempotency_key,
     )
     return ledger.post(postings=[posting], at=at)[0]
-
-

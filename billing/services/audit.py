@@ -204,4 +204,3 @@ def _run_checks() -> Iterator[Check]:
                 broken += len(batch)
                 ids.extend(row[0] for row in batch[: max(0, _MAX_IDS - len(ids))])
             yield Check(code=code, checked=checked, broken=broken, broken_ids=tuple(ids))
-

@@ -44,7 +44,9 @@ class NetworkNotAllowedError(DomainError):
     code = "network_not_allowed"
     http_status = 403
     error_type = "permission_error"
-    message = _("The token “%(token)s” may not be used from the address %(address)s; it is limited to %(networks)s.")
+    message = _(
+        "The token “%(token)s” may not be used from the address %(address)s; it is limited to %(networks)s."
+    )
     remedy = _("Call from an allowed network, or change the token's networks on the Tokens page.")
 
 
@@ -93,7 +95,19 @@ def find_callers(*, key_hashes: Iterable[str]) -> dict[str, Caller]:
     """Read the callers behind the hashes with one query; unknown hashes are absent from the answer."""
     found = {}
     for key_hash, *rest in Token.objects.filter(key_hash__in=set(key_hashes)).values_list(*_FIELDS):
-        token_id, name, status, expires_at, models, networks, user_id, username, user_status, group, language = rest
+        (
+            token_id,
+            name,
+            status,
+            expires_at,
+            models,
+            networks,
+            user_id,
+            username,
+            user_status,
+            group,
+            language,
+        ) = rest
         found[key_hash] = Caller(
             token_id=token_id,
             token_name=name,
@@ -135,7 +149,9 @@ def check_model(*, caller: Caller, model: str) -> None:
     :raises ModelNotAllowedError: if the token names its models and this is none of them
     """
     if caller.allowed_models and model not in caller.allowed_models:
-        raise ModelNotAllowedError(token=caller.token_name, model=model, models=", ".join(caller.allowed_models))
+        raise ModelNotAllowedError(
+            token=caller.token_name, model=model, models=", ".join(caller.allowed_models)
+        )
 
 
 def _is_inside(client_ip: str, networks: Iterable[str]) -> bool:

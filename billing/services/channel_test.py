@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from billing.models import Channel
+from billing.services.channels import check_key_may_go_to
 from billing.upstream.client import Answer, UpstreamCallError, call
 
 logger = structlog.get_logger(__name__)
@@ -69,13 +71,29 @@ def list_models(*, base_url: str, key: str) -> list[str]:
     return sorted({name for name in names if isinstance(name, str) and 0 < len(name) <= 128})
 
 
+def list_models_of_form(*, channel: Channel | None, base_url: str, key: str) -> list[str]:
+    """The models at an address, asked for with a key just entered, else with the channel's own.
+
+    :raises ValidationError: if there is neither, or the channel's key belongs to another host
+    :raises UpstreamCallError: if the provider cannot be asked or gives no list
+    """
+    if not key and channel is not None:
+        check_key_may_go_to(channel=channel, base_url=base_url)
+        key = channel.get_key()
+    if not key:
+        raise ValidationError({"key": _("Enter the key first.")})
+    return list_models(base_url=base_url, key=key)
+
+
 def _ask(channel: Channel, asked: str) -> TestResult:
     if not asked:
         return TestResult(model="", latency_ms=None, error=_("The channel has no models."))
     served = channel.model_mapping.get(asked, asked)
     try:
         answer = _chat(channel, served, "max_tokens")
-        if answer.status == 400 and "max_completion_tokens" in answer.text:  # newer models renamed the parameter
+        if (
+            answer.status == 400 and "max_completion_tokens" in answer.text
+        ):  # newer models renamed the parameter
             answer = _chat(channel, served, "max_completion_tokens")
     except UpstreamCallError as exc:
         return TestResult(model=asked, latency_ms=None, error=str(exc))

@@ -11,6 +11,21 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import Channel, ChannelStatus, ChannelTotals
 from billing.services.config import bump_version
 
+_SETTINGS = (
+    "name",
+    "base_url",
+    "encrypted_key",
+    "key_hint",
+    "models",
+    "model_mapping",
+    "groups",
+    "priority",
+    "weight",
+    "cost_multiplier",
+    "updated_at",
+)
+"""What an edit writes: never the status or the last test, which change by themselves."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSettings:
@@ -48,14 +63,22 @@ def update_channel(*, channel: Channel, settings: ChannelSettings, key: str = ""
 
     :raises ValidationError: if a field is not valid
     """
-    if not key and _origin(settings.base_url) != _origin(channel.base_url):
-        raise ValidationError({"key": _("Enter the key again to send it to another address.")})
+    if not key:
+        check_key_may_go_to(channel=channel, base_url=settings.base_url)
     with transaction.atomic(durable=True):
         if key:
             channel.set_key(key)
         _apply(channel, settings)
         bump_version()
     return channel
+
+
+def check_key_may_go_to(*, channel: Channel, base_url: str) -> None:
+    """
+    :raises ValidationError: if the stored key belongs to another host
+    """
+    if _origin(base_url) != _origin(channel.base_url):
+        raise ValidationError({"key": _("Enter the key again to send it to another address.")})
 
 
 def set_channel_status(*, channel: Channel, is_enabled: bool) -> None:
@@ -74,13 +97,18 @@ def delete_channel(*, channel: Channel) -> None:
 
 
 def _apply(channel: Channel, settings: ChannelSettings) -> None:
-    channel.name, channel.base_url = settings.name, settings.base_url.rstrip("/")
+    channel.name, channel.base_url = settings.name, normalized_base_url(settings.base_url)
     channel.models, channel.groups = settings.models, settings.groups
     channel.model_mapping = settings.model_mapping
     channel.priority, channel.weight = settings.priority, settings.weight
     channel.cost_multiplier = settings.cost_multiplier
     channel.full_clean()
-    channel.save()
+    channel.save(update_fields=None if channel.pk is None else _SETTINGS)
+
+
+def normalized_base_url(url: str) -> str:
+    """The address without a final ``/v1``, which every call adds: both ways of writing it mean the same."""
+    return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import F, Max, QuerySet
 
 from billing import catalogue
-from billing.models import Channel, ChannelStatus, ConfigVersion, GroupPrice, ModelPrice
+from billing.models import BalanceKind, BalanceSnapshot, Channel, ConfigVersion, GroupPrice, ModelPrice
 from billing.pricing import Rate, Tier, nano
 
 _ONE = Decimal(1)
@@ -29,6 +29,8 @@ class Route:
     priority: int
     weight: int
     cost_multiplier: Decimal
+    has_money: bool | None
+    """By the newest balance that the provider told; None when it told none."""
 
     def served_model(self, model: str) -> str:
         """What the channel calls the model."""
@@ -41,6 +43,8 @@ class Config:
 
     version: int
     routes: tuple[Route, ...]
+    known_models: frozenset[str]
+    """Of all channels, the disabled ones too."""
     operator_rates: Mapping[str, Rate]
     multipliers: Mapping[str, Decimal]
 
@@ -78,12 +82,14 @@ def load_config() -> Config:
     """Read channels, prices and groups as of one moment."""
     with transaction.atomic():
         version = ConfigVersion.objects.values_list("version", flat=True).get(pk=1)
-        channels = list(Channel.objects.filter(status=ChannelStatus.ENABLED).order_by("pk"))
+        channels = list(Channel.objects.order_by("pk"))
+        balances = dict(current_balances().values_list("channel_id", "remaining"))
         prices = list(current_model_prices().exclude(is_withdrawn=True))
         groups = list(current_group_prices())
     return Config(
         version=version,
-        routes=tuple(_route(channel) for channel in channels),
+        routes=tuple(_route(channel, balances.get(channel.pk)) for channel in channels if channel.is_enabled),
+        known_models=frozenset(model for channel in channels for model in channel.models),
         operator_rates={price.model: operator_rate(price) for price in prices},
         multipliers={group.group: group.multiplier for group in groups},
     )
@@ -101,18 +107,27 @@ def current_group_prices() -> QuerySet[GroupPrice]:
     return GroupPrice.objects.filter(pk__in=newest).order_by("group")
 
 
+def current_balances() -> QuerySet[BalanceSnapshot]:
+    """The newest snapshot of each channel's prepaid balance."""
+    snapshots = BalanceSnapshot.objects.filter(kind=BalanceKind.BALANCE)
+    newest = snapshots.values("channel").annotate(newest=Max("pk")).values("newest")
+    return BalanceSnapshot.objects.filter(pk__in=newest)
+
+
 def operator_rate(price: ModelPrice) -> Rate:
     """An operator's price as a rate; cached input costs what input costs unless priced."""
     version = f"operator:{price.pk}"
     if price.request_price is not None:
-        return Rate(version=version, request=nano(price.request_price), max_output_tokens=price.max_output_tokens)
+        return Rate(
+            version=version, request=nano(price.request_price), max_output_tokens=price.max_output_tokens
+        )
     input_price, output_price = price.input_price or Decimal(0), price.output_price or Decimal(0)
     cached = input_price if price.cached_input_price is None else price.cached_input_price
     tier = Tier(above=-1, input=nano(input_price), cached_input=nano(cached), output=nano(output_price))
     return Rate(version=version, tiers=(tier,), max_output_tokens=price.max_output_tokens)
 
 
-def _route(channel: Channel) -> Route:
+def _route(channel: Channel, remaining: Decimal | None) -> Route:
     return Route(
         channel_id=channel.pk,
         name=channel.name,
@@ -124,4 +139,5 @@ def _route(channel: Channel) -> Route:
         priority=channel.priority,
         weight=channel.weight,
         cost_multiplier=channel.cost_multiplier,
+        has_money=None if remaining is None else remaining > 0,
     )

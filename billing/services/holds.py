@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import structlog
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import ConfigVersion, Hold, QuotaAccount, TokenQuota
@@ -48,9 +49,11 @@ class UserQuotaError(QuotaExhaustedError):
     message = _(
         "Your user quota on this service is not enough (user “%(user)s”): %(left)s is left,"
         " this call needs up to %(needed)s; calls in progress hold %(held)s."
-        " The provider's account is not the cause: the channel for “%(model)s” still has money."
+        " %(upstream)s"
     )
-    remedy = _("Redeem a code or ask the operator for a top-up; a shorter prompt or a lower max_tokens needs less.")
+    remedy = _(
+        "Redeem a code or ask the operator for a top-up; a shorter prompt or a lower max_tokens needs less."
+    )
 
 
 class TokenQuotaError(QuotaExhaustedError):
@@ -59,7 +62,7 @@ class TokenQuotaError(QuotaExhaustedError):
     message = _(
         "The token's own quota limit is not enough (token “%(token)s”): %(left)s is left of its limit,"
         " this call needs up to %(needed)s; calls in progress hold %(held)s."
-        " Neither your user quota nor the provider's account is the cause."
+        " Your user quota is not the cause. %(upstream)s"
     )
     remedy = _("Raise or remove the token's limit on the Tokens page, or use another token.")
 
@@ -71,6 +74,10 @@ class Plan(Protocol):
     def estimate(self) -> int:
         """The upper bound of its cost, in quota units."""
 
+    @property
+    def upstream_note(self) -> str | Promise:
+        """What is known of the provider's own quota, for refusals; takes ``%(model)s``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmitRequest:
@@ -78,8 +85,9 @@ class AdmitRequest:
     key_hash: str
     client_ip: str
     model: str
-    plan: Callable[[Caller, int], Plan]
-    """Chooses channel and price for this caller, who can afford so many quota units; may raise DomainError."""
+    plan: Callable[[Caller, int, int], Plan]
+    """Chooses channels and price for this caller, who can afford so many quota units, under this
+    version of the configuration; may raise DomainError."""
     expires_at: datetime
     """When the hold may be swept: after the longest time the call can take."""
 
@@ -88,7 +96,6 @@ class AdmitRequest:
 class Admission:
     caller: Caller
     plan: Plan
-    config_version: int
 
 
 @dataclass(slots=True)
@@ -120,29 +127,39 @@ def admit(*, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission |
         results: list[Admission | DomainError] = []
         rows = []
         for request in requests:
+            found = callers.get(request.key_hash)
             try:
-                caller = check_caller(caller=callers.get(request.key_hash), client_ip=request.client_ip, at=at)
+                caller = check_caller(caller=found, client_ip=request.client_ip, at=at)
                 check_model(caller=caller, model=request.model)
-                plan = _reserve(request, caller, accounts[caller.user_id], tokens[caller.token_id])
+                plan = _reserve(request, caller, accounts[caller.user_id], tokens[caller.token_id], version)
             except DomainError as refusal:
+                refusal.language = found.language if found else ""
                 results.append(refusal)
                 continue
-            results.append(Admission(caller=caller, plan=plan, config_version=version))
-            rows.append((request.request_id, caller.user_id, caller.token_id, plan.estimate, request.expires_at))
+            results.append(Admission(caller=caller, plan=plan))
+            rows.append(
+                (request.request_id, caller.user_id, caller.token_id, plan.estimate, request.expires_at)
+            )
         if rows:
             _insert_holds(cursor, rows, at)
-            _add_held(cursor, QuotaAccount, "user_id", {key: f.added for key, f in accounts.items() if f.added})
+            _add_held(
+                cursor, QuotaAccount, "user_id", {key: f.added for key, f in accounts.items() if f.added}
+            )
             _add_held(cursor, TokenQuota, "token_id", {key: f.added for key, f in tokens.items() if f.added})
     return results
 
 
-def _reserve(request: AdmitRequest, caller: Caller, account: _Funds, token: _Funds) -> Plan:
+def _reserve(request: AdmitRequest, caller: Caller, account: _Funds, token: _Funds, version: int) -> Plan:
     available = account.left or 0
     affordable = available if token.left is None else min(available, token.left)
-    plan = request.plan(caller, max(affordable, 0))
+    plan = request.plan(caller, max(affordable, 0), version)
     needed = plan.estimate
     if needed > affordable or affordable < 0:
-        names = {"user": caller.username, "token": caller.token_name, "model": request.model}
+        names = {
+            "user": caller.username,
+            "token": caller.token_name,
+            "upstream": str(plan.upstream_note) % {"model": request.model},
+        }
         if token.left is not None and token.left < available:
             raise TokenQuotaError(left=token.left, held=token.held, needed=needed, **names)
         raise UserQuotaError(left=available, held=account.held, needed=needed, **names)
@@ -214,11 +231,14 @@ def _lock_tokens(cursor: CursorWrapper, ids: Any) -> dict[int, _Funds]:
     columns = ["token_id", "quota_limit", "used_quota", "held"]
     rows = lock_rows(cursor, TokenQuota, columns, ids, pk="token_id")
     return {
-        pk: _Funds(left=None if limit is None else limit - used - held, held=held) for pk, limit, used, held in rows
+        pk: _Funds(left=None if limit is None else limit - used - held, held=held)
+        for pk, limit, used, held in rows
     }
 
 
-def _insert_holds(cursor: CursorWrapper, rows: list[tuple[str, int, int, int, datetime]], at: datetime) -> None:
+def _insert_holds(
+    cursor: CursorWrapper, rows: list[tuple[str, int, int, int, datetime]], at: datetime
+) -> None:
     adapt = connection.ops.adapt_datetimefield_value
     insert_rows(
         cursor,
@@ -228,6 +248,8 @@ def _insert_holds(cursor: CursorWrapper, rows: list[tuple[str, int, int, int, da
     )
 
 
-def _add_held(cursor: CursorWrapper, model: type[QuotaAccount | TokenQuota], pk: str, sums: dict[int, int]) -> None:
+def _add_held(
+    cursor: CursorWrapper, model: type[QuotaAccount | TokenQuota], pk: str, sums: dict[int, int]
+) -> None:
     if sums:
         update_from_values(cursor, model, "held = t.held + v.column2", sorted(sums.items()), pk=pk)

@@ -101,7 +101,11 @@ def insert_entries(entries: Sequence[LedgerEntry]) -> None:
     ]
     with connection.cursor() as cursor:
         insert_rows(
-            cursor, LedgerEntry, _COLUMNS, rows, suffix="ON CONFLICT (idempotency_key) DO NOTHING RETURNING id"
+            cursor,
+            LedgerEntry,
+            _COLUMNS,
+            rows,
+            suffix="ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
         )
         ids = sorted(row[0] for row in cursor.fetchall())
     if len(ids) != len(entries):

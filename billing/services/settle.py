@@ -87,7 +87,11 @@ def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
         if fresh:
             _charge(cursor, fresh, at)
         funds = lock_rows(
-            cursor, QuotaAccount, ["user_id", "balance", "held"], (s.account_id for s in settlements), pk="user_id"
+            cursor,
+            QuotaAccount,
+            ["user_id", "balance", "held"],
+            (s.account_id for s in settlements),
+            pk="user_id",
         )
     for settlement in fresh:
         if settlement.quota > settlement.estimate:
@@ -103,7 +107,8 @@ def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
 
 def _known_request_ids(cursor: CursorWrapper, request_ids: list[str]) -> set[str]:
     cursor.execute(
-        f"SELECT request_id FROM {table(UsageRecord)} WHERE request_id IN {placeholders([request_ids])}", request_ids
+        f"SELECT request_id FROM {table(UsageRecord)} WHERE request_id IN {placeholders([request_ids])}",
+        request_ids,
     )
     return {row[0] for row in cursor.fetchall()}
 

@@ -24,6 +24,8 @@ class DomainError(Exception):
 
     def __init__(self, **context: Any) -> None:
         self.context = context
+        self.language = ""
+        """The reader's own language, where it is known."""
         super().__init__(self.code)
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """Lists paged by key: any page costs what the first costs, and rows never shift between pages."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -26,3 +27,17 @@ def page_of(queryset: QuerySet[Any], *, cursor: str | None, size: int = PAGE_SIZ
         rows = rows.filter(pk__lt=int(cursor))
     found = list(rows[: size + 1])
     return Page(items=found[:size], next_cursor=str(found[size - 1].pk) if len(found) > size else None)
+
+
+def pages_of(queryset: QuerySet[Any], *, size: int = 1000) -> Iterator[list[Any]]:
+    """Yield the rows of a long queryset in portions, newest first, each read by a query of its own.
+
+    A slow download so keeps no transaction and no cursor open.
+    """
+    cursor: str | None = None
+    while True:
+        page = page_of(queryset, cursor=cursor, size=size)
+        yield page.items
+        if page.next_cursor is None:
+            return
+        cursor = page.next_cursor

@@ -28,7 +28,9 @@ def key_digest(key: str) -> str:
 
 def derived_key(purpose: str, secret: str) -> bytes:
     """Derive 32 bytes for one purpose, so that no two purposes share a key."""
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose.encode()).derive(secret.encode())
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose.encode()).derive(
+        secret.encode()
+    )
 
 
 def keyed_digest(purpose: str, secret: str, text: str) -> str:
@@ -43,12 +45,18 @@ def _cached_derived_key(purpose: str, secret: str) -> bytes:
 
 @lru_cache(maxsize=8)
 def _fernet(purpose: str, all_secrets: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(derived_key(purpose, secret))) for secret in all_secrets])
+    return MultiFernet(
+        [Fernet(base64.urlsafe_b64encode(derived_key(purpose, secret))) for secret in all_secrets]
+    )
 
 
 def encrypt(purpose: str, text: str) -> str:
     """Encrypt a secret for storage, with the newest key."""
-    return _fernet(purpose, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)).encrypt(text.encode()).decode()
+    return (
+        _fernet(purpose, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+        .encrypt(text.encode())
+        .decode()
+    )
 
 
 def decrypt(purpose: str, token: str) -> str:
@@ -56,4 +64,8 @@ def decrypt(purpose: str, token: str) -> str:
 
     :raises cryptography.fernet.InvalidToken: if no known key fits
     """
-    return _fernet(purpose, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)).decrypt(token.encode()).decode()
+    return (
+        _fernet(purpose, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+        .decrypt(token.encode())
+        .decode()
+    )

@@ -82,7 +82,12 @@ def update_from_values(
 
 
 def lock_rows(
-    cursor: CursorWrapper, model: type[models.Model], columns: Sequence[str], keys: Iterable[Any], *, pk: str = "id"
+    cursor: CursorWrapper,
+    model: type[models.Model],
+    columns: Sequence[str],
+    keys: Iterable[Any],
+    *,
+    pk: str = "id",
 ) -> list[tuple[Any, ...]]:
     """Lock rows in the order of their keys and return their columns.
 
@@ -97,4 +102,5 @@ def lock_rows(
         f" ORDER BY {pk}{suffix}",
         ordered,
     )
-    return cursor.fetchall()
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

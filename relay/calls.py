@@ -1,0 +1,126 @@
+"""One metered chat completion: admit, forward, settle."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from billing.models import CallStatus, UsageSource
+from billing.pricing import TokenCounts, call_quota, nano_usd_of
+from billing.services.callers import Caller
+from billing.services.settle import Settlement
+from oneapi_admin.lib.errors import DomainError
+from relay.chat import ChatRequest
+from relay.metering import Metering
+from relay.planning import Attempt, CallPlan
+from relay.token_counts import count_prompt, count_text
+from relay.upstream import remaining_seconds
+
+_NOTHING = TokenCounts(prompt=0, completion=0)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a call came to; the settlement is made of it."""
+
+    status: CallStatus = CallStatus.OK
+    http_status: int = 200
+    error_code: str = ""
+    usage: TokenCounts | None = None
+    """As the provider reported it."""
+    served_text: str | None = None
+    """What was served, where the provider reported no usage; None when nothing was."""
+
+
+@dataclass(slots=True)
+class Call:
+    """An admitted call on its way."""
+
+    request_id: str
+    request: ChatRequest
+    caller: Caller
+    plan: CallPlan
+    attempt: Attempt
+    started: float = field(default_factory=time.monotonic)
+    first_byte_ms: int = 0
+
+    @classmethod
+    async def admit(
+        cls, metering: Metering, *, request_id: str, key_hash: str, client_ip: str, request: ChatRequest
+    ) -> "Call":
+        """Reserve the call's quota.
+
+        :raises DomainError: the refusal
+        """
+        started = time.monotonic()
+        caller, plan = await metering.admit(
+            request_id=request_id, key_hash=key_hash, client_ip=client_ip, request=request
+        )
+        return cls(request_id, request, caller, plan, plan.attempts[0], started)
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def seconds_left(self) -> float:
+        return remaining_seconds(self.elapsed)
+
+    def note_first_byte(self) -> None:
+        if not self.first_byte_ms:
+            self.first_byte_ms = max(1, round(self.elapsed * 1000))
+
+    def upstream_body(self) -> bytes:
+        return self.request.upstream_body(
+            served_model=self.attempt.served_model, output_limit=self.attempt.output_limit
+        )
+
+    def settlement(self, outcome: Outcome) -> Settlement:
+        """Price what was served."""
+        counts, source = self._counts(outcome)
+        attempt, plan = self.attempt, self.plan
+        is_served = source != UsageSource.NONE
+        return Settlement(
+            request_id=self.request_id,
+            account_id=self.caller.user_id,
+            username=self.caller.username,
+            token_id=self.caller.token_id,
+            token_name=self.caller.token_name,
+            channel_id=attempt.route.channel_id,
+            channel_name=attempt.route.name,
+            model=self.request.model,
+            served_model=attempt.served_model,
+            prompt_tokens=counts.prompt,
+            cached_tokens=counts.cached,
+            completion_tokens=counts.completion,
+            quota=call_quota(attempt.rate, counts, plan.multiplier) if is_served else 0,
+            estimate=plan.estimate,
+            upstream_cost=self._upstream_cost(counts) if is_served else 0,
+            price_version=attempt.rate.version,
+            group_multiplier=plan.multiplier,
+            usage_source=source,
+            status=outcome.status,
+            http_status=outcome.http_status,
+            error_code=outcome.error_code[:64],
+            is_stream=self.request.is_stream,
+            first_byte_ms=self.first_byte_ms,
+            duration_ms=round(self.elapsed * 1000),
+            created_at=datetime.now(tz=UTC),
+        )
+
+    def failure(self, error: DomainError) -> Settlement:
+        """Nothing was served: a row that says why, and no charge."""
+        return self.settlement(
+            Outcome(status=CallStatus.FAILED, http_status=error.http_status, error_code=error.code)
+        )
+
+    def _upstream_cost(self, counts: TokenCounts) -> int:
+        return nano_usd_of(self.attempt.upstream_rate.weight(counts), self.attempt.route.cost_multiplier)
+
+    def _counts(self, outcome: Outcome) -> tuple[TokenCounts, UsageSource]:
+        if outcome.usage is not None:
+            return outcome.usage, UsageSource.UPSTREAM
+        if outcome.served_text is not None:
+            prompt = count_prompt(body=self.request.body)
+            counts = TokenCounts(prompt=prompt, completion=count_text(outcome.served_text))
+            return counts, UsageSource.ESTIMATED
+        return _NOTHING, UsageSource.NONE

@@ -1,0 +1,203 @@
+"""Serving an admitted call: pick the channel that answers, pass the answer on, settle it."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+from pyreqwest.client import Client
+from pyreqwest.exceptions import RequestError
+from pyreqwest.response import Response
+
+from billing.models import CallStatus
+from billing.services.settle import Settled
+from relay.calls import Call, Outcome
+from relay.errors import UpstreamFailedError, dump, envelope
+from relay.http import Headers, Request
+from relay.metering import Metering
+from relay.sse import DONE, EventFilter, answer_texts
+from relay.upstream import UpstreamError, open_call, transport_error
+from relay.usage import read_usage
+
+logger = structlog.get_logger(__name__)
+
+_SETTLE_SECONDS = 10
+"""How long an answer waits for its charge while the database is away; then it goes without the figures."""
+
+
+async def serve_call(*, call: Call, request: Request, client: Client, metering: Metering) -> None:
+    """Forward the call and answer it. Whatever happens, the call is settled.
+
+    :raises DomainError: if nothing was served; the failure has been recorded, nothing was charged
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            response = await _open_first(call, client, stack)
+            answer = None if call.request.is_stream else await _read_json(response, call.attempt.served_model)
+        except UpstreamError as failed:
+            await _settled(metering, call, call.failure(failed.error))
+            raise failed.error from failed
+        except asyncio.CancelledError:
+            metering.settle(call.settlement(Outcome(status=CallStatus.FAILED, error_code="cancelled")))
+            raise
+        if answer is None:
+            await _Stream(call, request, metering, response).run()
+        else:
+            await _answer_json(call, request, metering, *answer)
+
+
+async def _open_first(call: Call, client: Client, stack: AsyncExitStack) -> Response:
+    """Try the planned channels in their order; only before anything was served can another one do better."""
+    for attempt in call.plan.attempts:
+        call.attempt = attempt
+        try:
+            return await stack.enter_async_context(
+                open_call(client, attempt, call.upstream_body(), call.seconds_left)
+            )
+        except UpstreamError as failed:
+            logger.warning(
+                "relay.channel_failed",
+                request_id=call.request_id,
+                channel_id=attempt.route.channel_id,
+                code=failed.error.code,
+                reason=str(failed.error.context.get("reason", "")),
+            )
+            if not failed.may_fail_over or attempt is call.plan.attempts[-1]:
+                raise
+    raise AssertionError("a plan has at least one attempt")
+
+
+async def _read_json(response: Response, model: str) -> tuple[bytes, dict[str, Any]]:
+    """The whole answer, which has to be a completion before anybody pays for it."""
+    try:
+        raw = bytes(await response.bytes())
+        parsed = json.loads(raw)
+    except RequestError as exc:
+        raise transport_error(exc, model) from exc
+    except ValueError as exc:
+        error = UpstreamFailedError(model=model, reason="not JSON")
+        raise UpstreamError(error=error, may_fail_over=False) from exc
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("choices"), list):
+        error = UpstreamFailedError(model=model, reason="no completion in the answer")
+        raise UpstreamError(error=error, may_fail_over=False)
+    return raw, parsed
+
+
+async def _answer_json(
+    call: Call, request: Request, metering: Metering, raw: bytes, parsed: dict[str, Any]
+) -> None:
+    call.note_first_byte()
+    outcome = Outcome(usage=read_usage(parsed.get("usage")))
+    if outcome.usage is None:
+        messages = (choice.get("message") for choice in parsed["choices"] if isinstance(choice, dict))
+        outcome.served_text = "".join(text for message in messages for text in answer_texts(message))
+    settled = await _settled(metering, call, call.settlement(outcome))
+    await request.answer(200, raw, _charge_headers(settled))
+
+
+class _Stream:
+    """A stream on its way to the caller."""
+
+    def __init__(self, call: Call, request: Request, metering: Metering, response: Response) -> None:
+        self._call = call
+        self._request = request
+        self._metering = metering
+        self._reader = response.body_reader
+        self._filter = EventFilter(wants_usage=call.request.wants_usage)
+
+    async def run(self) -> None:
+        leaving = asyncio.ensure_future(self._request.wait_for_disconnect())
+        outcome = Outcome()
+        try:
+            await self._request.start(
+                200, b"text/event-stream; charset=utf-8", [(b"cache-control", b"no-cache")]
+            )
+            await self._pass_on(leaving, outcome)
+        except asyncio.CancelledError:  # the drain time is over: charge what was served, then go
+            outcome.status, outcome.error_code = CallStatus.INTERRUPTED, "cancelled"
+            self._settle_served(outcome)
+            raise
+        finally:
+            leaving.cancel()
+        settled = await _settled(self._metering, self._call, self._settlement(outcome))
+        if outcome.status != CallStatus.DISCONNECTED:
+            await self._finish(outcome, settled)
+
+    async def _pass_on(self, leaving: "asyncio.Future[None]", outcome: Outcome) -> None:
+        """Write what is read until the stream ends or the caller leaves."""
+        while not self._filter.is_done:
+            reading: asyncio.Future[Any] = asyncio.ensure_future(self._reader.read_chunk())
+            waiting: list[asyncio.Future[Any]] = [reading, leaving]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done() and not reading.done():
+                reading.cancel()
+            if leaving.done():
+                outcome.status = CallStatus.DISCONNECTED
+                return
+            try:
+                chunk = reading.result()
+            except RequestError as exc:
+                error = transport_error(exc, self._call.attempt.served_model).error
+                outcome.status, outcome.error_code = CallStatus.INTERRUPTED, error.code
+                return
+            if chunk is None:
+                break
+            await self._write(self._filter.feed(bytes(chunk)))
+        if self._filter.has_error or (self._filter.usage is None and not self._filter.is_done):
+            outcome.status, outcome.error_code = CallStatus.INTERRUPTED, "upstream_error"
+
+    async def _write(self, data: bytes) -> None:
+        if data:
+            self._call.note_first_byte()
+            await self._request.write(data, more=True)
+
+    def _settlement(self, outcome: Outcome) -> Any:
+        outcome.usage = self._filter.usage
+        if outcome.usage is None:
+            outcome.served_text = self._filter.served_text() or None
+            if outcome.status == CallStatus.DISCONNECTED and outcome.served_text is None:
+                outcome.served_text = ""  # the provider worked on the prompt
+        return self._call.settlement(outcome)
+
+    def _settle_served(self, outcome: Outcome) -> None:
+        self._metering.settle(self._settlement(outcome))
+
+    async def _finish(self, outcome: Outcome, settled: Settled | None) -> None:
+        """Say what the call cost, then end the stream as it deserves."""
+        end = b""
+        if settled is not None:
+            end += f": X-Quota-Charged: {settled.quota}, X-Quota-Remaining: {settled.available}\n\n".encode()
+        if outcome.status == CallStatus.OK:
+            end += DONE
+        elif not self._filter.has_error:
+            error = UpstreamFailedError(model=self._call.attempt.served_model, reason="the stream was cut")
+            error.language = self._call.caller.language
+            request = self._request
+            body = envelope(error, request_id=request.request_id, accept_language=request.accept_language)
+            end += b"data: " + dump(body) + b"\n\n"
+        await self._request.write(end, more=False)
+
+
+async def _settled(metering: Metering, call: Call, settlement: Any) -> Settled | None:
+    """Wait for the charge, but not for ever; it is made all the same."""
+    task = metering.settle(settlement)
+    try:
+        async with asyncio.timeout(_SETTLE_SECONDS):
+            return await asyncio.shield(task)
+    except TimeoutError:
+        logger.warning("relay.answered_before_settled", request_id=call.request_id)
+    except asyncio.CancelledError:
+        raise
+    except Exception:  # noqa: BLE001  logged with the whole settlement where it happened
+        logger.warning("relay.answered_unsettled", request_id=call.request_id)
+    return None
+
+
+def _charge_headers(settled: Settled | None) -> Headers:
+    if settled is None:
+        return []
+    return [
+        (b"x-quota-charged", str(settled.quota).encode()),
+        (b"x-quota-remaining", str(settled.available).encode()),
+    ]

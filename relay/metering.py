@@ -1,0 +1,173 @@
+"""Admit and settle by group commit, in threads of their own so that the event loop never waits."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseDriverError
+from django.db import InterfaceError, OperationalError, connection
+
+from billing.models import ConfigVersion
+from billing.services import holds
+from billing.services.callers import Caller, check_caller, find_callers
+from billing.services.config import Config
+from billing.services.settle import Settled, Settlement, settle
+from oneapi_admin.lib.errors import DomainError
+from relay.chat import ChatRequest
+from relay.errors import StoreUnavailableError
+from relay.group_commit import GroupCommit
+from relay.planning import CallPlan, ConfigCache, plan_call
+
+logger = structlog.get_logger(__name__)
+
+_AWAY = (OperationalError, InterfaceError)
+_RETRY_SECONDS = 0.5
+_ADMIT_TRIES = 3
+
+
+class Metering:
+    """What a relay process has to do with the ledger."""
+
+    def __init__(self) -> None:
+        # One writer at a time is all that SQLite has; PostgreSQL commits admissions beside settlements.
+        admit_thread = ThreadPoolExecutor(1, thread_name_prefix="admit")
+        is_sqlite = connection.vendor == "sqlite"
+        settle_thread = admit_thread if is_sqlite else ThreadPoolExecutor(1, thread_name_prefix="settle")
+        self._config = ConfigCache()
+        self._executor = admit_thread
+        self._pending: set[asyncio.Future[Settled]] = set()
+        size = settings.RELAY_GROUP_COMMIT_SIZE
+        self._admissions = GroupCommit(self._admit, executor=admit_thread, max_size=size)
+        self._settlements = GroupCommit(_settle, executor=settle_thread, max_size=size)
+        self._releases = GroupCommit(_release, executor=settle_thread, max_size=size)
+
+    async def admit(
+        self, *, request_id: str, key_hash: str, client_ip: str, request: ChatRequest
+    ) -> tuple[Caller, CallPlan]:
+        """Reserve what the call can cost.
+
+        :raises DomainError: the refusal
+        """
+
+        def plan(caller: Caller, affordable: int, version: int) -> CallPlan:
+            return plan_call(
+                config=self._config.get(version),
+                caller=caller,
+                request=request,
+                affordable=affordable,
+                at=_now(),
+            )
+
+        seconds = settings.RELAY_CALL_SECONDS + settings.HOLD_GRACE_SECONDS
+        submitted = self._admissions.submit(
+            holds.AdmitRequest(
+                request_id=request_id,
+                key_hash=key_hash,
+                client_ip=client_ip,
+                model=request.model,
+                plan=plan,
+                expires_at=_now() + timedelta(seconds=seconds),
+            )
+        )
+        try:
+            outcome = await asyncio.shield(submitted)
+        except asyncio.CancelledError:  # nobody will serve the call: give back what it may have got
+            submitted.add_done_callback(partial(self._release_unserved, request_id))
+            raise
+        assert isinstance(outcome.plan, CallPlan)  # noqa: S101  it came from plan() above
+        return outcome.caller, outcome.plan
+
+    def settle(self, settlement: Settlement) -> "asyncio.Future[Settled]":
+        """Charge a call; it goes on in the background when nobody waits for it any more."""
+        task = asyncio.ensure_future(self._settle_until_done(settlement))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+        return task
+
+    async def release(self, request_id: str) -> None:
+        """Give back the hold of a call of which nothing was served or recorded."""
+        await self._releases.submit(request_id)
+
+    async def identify(self, *, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
+        """Who is asking, and the configuration, for requests that cost nothing.
+
+        :raises DomainError: if the token is not in order
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._identify, key_hash, client_ip
+        )
+
+    async def drain(self) -> None:
+        """Wait until every settlement is durable."""
+        while self._pending:
+            await asyncio.wait(self._pending)
+        await self._admissions.drain()
+        await self._releases.drain()
+
+    def _release_unserved(self, request_id: str, admitted: "asyncio.Future[holds.Admission]") -> None:
+        if admitted.exception() is None:
+            self._releases.submit(request_id)
+
+    async def _settle_until_done(self, settlement: Settlement) -> Settled:
+        while True:
+            try:
+                return await self._settlements.submit(settlement)
+            except StoreUnavailableError:
+                logger.warning("relay.settle_waits_for_database", request_id=settlement.request_id)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _admit(self, requests: Sequence[holds.AdmitRequest]) -> Sequence[holds.Admission | DomainError]:
+        for tries_left in reversed(range(_ADMIT_TRIES)):
+            try:
+                return holds.admit(requests=requests, at=_now())
+            except _AWAY as exc:
+                connection.close()
+                if not tries_left:
+                    logger.exception("relay.admit_failed", calls=len(requests))
+                    raise StoreUnavailableError from exc
+        raise AssertionError("unreachable")
+
+    def _identify(self, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
+        try:
+            caller = find_callers(key_hashes=[key_hash]).get(key_hash)
+            version = ConfigVersion.objects.values_list("version", flat=True).get(pk=1)
+            config = self._config.get(version)
+        except _AWAY as exc:
+            connection.close()
+            raise StoreUnavailableError from exc
+        return check_caller(caller=caller, client_ip=client_ip, at=_now()), config
+
+
+def _settle(settlements: Sequence[Settlement]) -> Sequence[Settled | BaseException]:
+    """One transaction for all; when one of them cannot be written, each for itself, so that only it fails."""
+    try:
+        return settle(settlements=settlements, at=_now())
+    except _AWAY:
+        connection.close()
+        return [StoreUnavailableError() for _ in settlements]
+    except DatabaseDriverError as exc:
+        if len(settlements) > 1:
+            return [result for settlement in settlements for result in _settle([settlement])]
+        # Never lost: the whole charge is in the log, to be settled by hand.
+        record = json.dumps(asdict(settlements[0]), default=str)
+        logger.exception("relay.settle_refused_by_database", settlement=record)
+        return [exc]
+
+
+def _release(request_ids: Sequence[str]) -> Sequence[BaseException | None]:
+    try:
+        holds.release(request_ids=request_ids)
+    except _AWAY:
+        connection.close()
+        logger.exception("relay.release_failed", calls=len(request_ids))  # the sweeper gives them back
+    return [None] * len(request_ids)
+
+
+def _now() -> datetime:
+    return datetime.now(tz=UTC)

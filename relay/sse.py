@@ -1,0 +1,112 @@
+"""Passing a stream of server-sent events on, while reading its usage."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from billing.pricing import TokenCounts
+from relay.usage import read_usage
+
+DONE = b"data: [DONE]\n\n"
+_EVENT_END = re.compile(rb"\r?\n\r?\n")
+_NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null')
+"""Only ever structure: inside a JSON text the quotes would be escaped."""
+_HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+
+
+class EventFilter:
+    """Takes what arrives from upstream and gives what goes to the caller.
+
+    Whole events only; the final ``[DONE]`` is held back, so that the caller's last words
+    can be written once the call is settled.
+    """
+
+    def __init__(self, *, wants_usage: bool) -> None:
+        self._wants_usage = wants_usage
+        self._rest = b""
+        self._events: list[bytes] = []
+        self.usage: TokenCounts | None = None
+        self.is_done = False
+        self.has_error = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the bytes to pass on now; possibly none."""
+        data = self._rest + chunk
+        ends = [match.end() for match in _EVENT_END.finditer(data)]
+        if not ends:
+            self._rest = data
+            return b""
+        whole, self._rest = data[: ends[-1]], data[ends[-1] :]
+        self._events.append(whole)
+        if (
+            not self.is_done
+            and not _HAS_USAGE.search(whole)
+            and b"[DONE]" not in whole
+            and b'"error"' not in whole
+        ):
+            return whole if self._wants_usage else _NULL_USAGE.sub(b"", whole)
+        return b"".join(self._filtered(_split(whole)))
+
+    def served_text(self) -> str:
+        """What the events so far said, for counting where no usage was reported."""
+        return "".join(
+            text for whole in self._events for event in _split(whole) for text in _texts(_data(event))
+        )
+
+    def _filtered(self, events: Iterator[bytes]) -> Iterator[bytes]:
+        for event in events:
+            if self.is_done:
+                return
+            if event.strip() == b"data: [DONE]":
+                self.is_done = True
+                return
+            parsed = _data(event) or {}
+            self.has_error = self.has_error or "error" in parsed
+            usage = read_usage(parsed.get("usage"))
+            self.usage = usage or self.usage
+            if self._wants_usage or "usage" not in parsed:
+                yield event
+            elif parsed.get("choices"):
+                del parsed["usage"]
+                yield (
+                    b"data: "
+                    + json.dumps(parsed, ensure_ascii=False, separators=(",", ":")).encode()
+                    + b"\n\n"
+                )
+
+
+def _split(whole: bytes) -> Iterator[bytes]:
+    start = 0
+    for end in _EVENT_END.finditer(whole):
+        yield whole[start : end.end()]
+        start = end.end()
+
+
+def _data(event: bytes) -> dict[str, Any] | None:
+    lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
+    try:
+        parsed = json.loads(b"\n".join(lines))
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _texts(parsed: dict[str, Any] | None) -> Iterator[str]:
+    choices = parsed.get("choices") if parsed else None
+    for choice in choices if isinstance(choices, list) else ():
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        yield from answer_texts(delta)
+
+
+def answer_texts(message: Any) -> Iterator[str]:
+    """Every text that a message or a delta of one carries and that was generated."""
+    if not isinstance(message, dict):
+        return
+    for key, value in message.items():
+        if key == "role":
+            continue
+        if isinstance(value, str):
+            yield value
+        elif value:
+            yield json.dumps(value, ensure_ascii=False)
