@@ -86,7 +86,9 @@ class User(AbstractBaseUser):
             models.UniqueConstraint(Lower("username"), name="user_username_unique"),
             models.UniqueConstraint(Lower("email"), condition=~models.Q(email=""), name="user_email_unique"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_known"),
-            models.CheckConstraint(condition=models.Q(status__in=UserStatus.values), name="user_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=UserStatus.values), name="user_status_known"
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["status", "-id"], name="user_by_status"),
@@ -154,7 +156,9 @@ class Token(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.CheckConstraint(condition=models.Q(status__in=TokenStatus.values), name="token_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=TokenStatus.values), name="token_status_known"
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["user", "-id"], name="token_by_user")]
 

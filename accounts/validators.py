@@ -12,7 +12,9 @@ validate_username = RegexValidator(
 )
 USERNAME_VALIDATORS = [validate_username]
 
-validate_group = RegexValidator(r"^[a-z0-9_-]{1,32}\Z", _("Use small letters, digits, - and _ only, at most 32."))
+validate_group = RegexValidator(
+    r"^[a-z0-9_-]{1,32}\Z", _("Use small letters, digits, - and _ only, at most 32.")
+)
 
 
 def validate_networks(value: Iterable[str]) -> None:
@@ -22,5 +24,6 @@ def validate_networks(value: Iterable[str]) -> None:
             ipaddress.ip_network(network)
         except (ValueError, TypeError) as exc:
             raise ValidationError(
-                _("“%(network)s” is not an IP address or a network such as 10.0.0.0/8."), params={"network": network}
+                _("“%(network)s” is not an IP address or a network such as 10.0.0.0/8."),
+                params={"network": network},
             ) from exc

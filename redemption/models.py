@@ -42,15 +42,22 @@ class RedemptionCode(models.Model):
     hint = models.CharField(max_length=4)
     quota = models.BigIntegerField()
     status = models.CharField(max_length=8, choices=CodeStatus, default=CodeStatus.ENABLED)
-    redeemed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    redeemed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     redeemed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(quota__gt=0), name="redemption_code_quota_positive"),
             models.CheckConstraint(
-                condition=models.Q(status=CodeStatus.USED, redeemed_by__isnull=False, redeemed_at__isnull=False)
-                | (~models.Q(status=CodeStatus.USED) & models.Q(redeemed_by__isnull=True, redeemed_at__isnull=True)),
+                condition=models.Q(
+                    status=CodeStatus.USED, redeemed_by__isnull=False, redeemed_at__isnull=False
+                )
+                | (
+                    ~models.Q(status=CodeStatus.USED)
+                    & models.Q(redeemed_by__isnull=True, redeemed_at__isnull=True)
+                ),
                 name="redemption_code_used_has_redeemer",
             ),
         ]

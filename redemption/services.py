@@ -32,7 +32,9 @@ class CodeNotRedeemableError(DomainError):
     code = "code_not_redeemable"
     http_status = 409
     message = _("This code cannot be redeemed.")
-    remedy = _("Check it for typing errors. If it was used before, its amount is in the statement of whoever used it.")
+    remedy = _(
+        "Check it for typing errors. If it was used before, its amount is in the statement of whoever used it."
+    )
 
 
 class BatchTooLargeError(DomainError):
@@ -51,7 +53,9 @@ def code_digest(text: str) -> str:
     return keyed_digest("redemption.code", settings.CODE_SECRET, normalized(text))
 
 
-def create_batch(*, actor: User, name: str, quota: int, count: int, at: datetime) -> tuple[CodeBatch, list[str]]:
+def create_batch(
+    *, actor: User, name: str, quota: int, count: int, at: datetime
+) -> tuple[CodeBatch, list[str]]:
     """Make codes, all or none.
 
     :param quota: what each code is worth, in quota units
@@ -94,13 +98,16 @@ def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
         found = RedemptionCode.objects.filter(digest=digest).first()
         if not claimed or found is None:
             reason = found.status if found else "unknown"
-            logger.warning("redemption.code_refused", user_id=user.pk, reason=reason, code_id=found and found.pk)
+            logger.warning(
+                "redemption.code_refused", user_id=user.pk, reason=reason, code_id=found and found.pk
+            )
             raise CodeNotRedeemableError
         posting = ledger.Posting(
             account_id=user.pk,
             kind=EntryKind.REDEMPTION,
             amount=found.quota,
             actor_id=user.pk,
+            memo=f"…{found.hint}",
             reference=f"code:{found.pk}",
             idempotency_key=f"redemption:{found.pk}",
         )

@@ -29,7 +29,9 @@ class Channel(models.Model):
     priority = models.IntegerField(_("priority"), default=0)
     weight = models.PositiveIntegerField(_("weight"), default=1)
     cost_multiplier = models.DecimalField(_("cost multiplier"), max_digits=12, decimal_places=6, default=1)
-    status = models.CharField(_("status"), max_length=17, choices=ChannelStatus, default=ChannelStatus.ENABLED)
+    status = models.CharField(
+        _("status"), max_length=17, choices=ChannelStatus, default=ChannelStatus.ENABLED
+    )
     is_sandbox = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -41,8 +43,12 @@ class Channel(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.CheckConstraint(condition=models.Q(status__in=ChannelStatus.values), name="channel_status_known"),
-            models.CheckConstraint(condition=models.Q(cost_multiplier__gte=0), name="channel_cost_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=ChannelStatus.values), name="channel_status_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cost_multiplier__gte=0), name="channel_cost_not_negative"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -81,7 +87,9 @@ class BalanceKind(models.TextChoices):
 class BalanceSnapshot(models.Model):
     """What a provider said an account holds. Append-only; a null is "unknown", which is never 0."""
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="balance_snapshots", db_index=False)
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="balance_snapshots", db_index=False
+    )
     kind = models.CharField(max_length=11, choices=BalanceKind)
     remaining = models.DecimalField(max_digits=15, decimal_places=6, null=True)
     used = models.DecimalField(max_digits=15, decimal_places=6, null=True)

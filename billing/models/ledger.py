@@ -38,7 +38,9 @@ class QuotaAccount(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(held__gte=0), name="quota_account_held_not_negative"),
-            models.CheckConstraint(condition=models.Q(used_quota__gte=0), name="quota_account_used_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(used_quota__gte=0), name="quota_account_used_not_negative"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -67,12 +69,16 @@ class LedgerEntry(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=~models.Q(amount=0), name="ledger_entry_amount_not_zero"),
-            models.CheckConstraint(condition=models.Q(kind__in=EntryKind.values), name="ledger_entry_kind_known"),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=EntryKind.values), name="ledger_entry_kind_known"
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["account", "-id"], name="ledger_entry_by_account"),
             models.Index(fields=["kind", "-id"], name="ledger_entry_by_kind"),
-            models.Index(fields=["reference"], name="ledger_entry_by_reference", condition=~models.Q(reference="")),
+            models.Index(
+                fields=["reference"], name="ledger_entry_by_reference", condition=~models.Q(reference="")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -93,7 +99,8 @@ class TokenQuota(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(held__gte=0), name="token_quota_held_not_negative"),
             models.CheckConstraint(
-                condition=models.Q(quota_limit__isnull=True) | models.Q(quota_limit__gte=0), name="token_quota_limit_not_negative"
+                condition=models.Q(quota_limit__isnull=True) | models.Q(quota_limit__gte=0),
+                name="token_quota_limit_not_negative",
             ),
         ]
 

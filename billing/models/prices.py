@@ -15,9 +15,13 @@ class ModelPrice(models.Model):
 
     model = models.CharField(_("model"), max_length=128)
     input_price = models.DecimalField(_("input"), max_digits=12, decimal_places=6, null=True, blank=True)
-    cached_input_price = models.DecimalField(_("cached input"), max_digits=12, decimal_places=6, null=True, blank=True)
+    cached_input_price = models.DecimalField(
+        _("cached input"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
     output_price = models.DecimalField(_("output"), max_digits=12, decimal_places=6, null=True, blank=True)
-    request_price = models.DecimalField(_("per request"), max_digits=12, decimal_places=6, null=True, blank=True)
+    request_price = models.DecimalField(
+        _("per request"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
     max_output_tokens = models.PositiveIntegerField(_("longest answer"), null=True, blank=True)
     is_withdrawn = models.BooleanField(default=False)
     """True on the version that went back to the catalogue's price."""

@@ -25,7 +25,9 @@ class UsageRecord(models.Model):
     """One call. Names are kept as they were, so that deleting a token or a channel changes no history."""
 
     request_id = models.CharField(max_length=64, unique=True)
-    account = models.ForeignKey(QuotaAccount, on_delete=models.PROTECT, related_name="usage_records", db_index=False)
+    account = models.ForeignKey(
+        QuotaAccount, on_delete=models.PROTECT, related_name="usage_records", db_index=False
+    )
     username = models.CharField(max_length=64)
     token_id = models.BigIntegerField()
     token_name = models.CharField(max_length=64)
@@ -95,7 +97,9 @@ class UsageDaily(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["account", "day", "token_id", "model"], name="usage_daily_unique"),
+            models.UniqueConstraint(
+                fields=["account", "day", "token_id", "model"], name="usage_daily_unique"
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["day"], name="usage_daily_by_day")]
 

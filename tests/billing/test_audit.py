@@ -88,7 +88,9 @@ def test_the_command_exits_with_an_error_and_keeps_the_result(busy_ledger, capsy
     assert list(AuditRun.objects.order_by("pk").values_list("is_clean", flat=True)) == [True, False]
 
 
-@pytest.mark.parametrize("statement", ["UPDATE billing_ledgerentry SET memo = 'x'", "DELETE FROM billing_ledgerentry"])
+@pytest.mark.parametrize(
+    "statement", ["UPDATE billing_ledgerentry SET memo = 'x'", "DELETE FROM billing_ledgerentry"]
+)
 def test_the_database_refuses_to_change_the_ledger(busy_ledger, statement: str) -> None:
     from django.db import DatabaseError
 

@@ -109,7 +109,9 @@ def test_settling_charges_once_writes_every_row_and_drops_the_hold() -> None:
     assert first == replay
     assert first[0].available == 880
     assert UsageRecord.objects.get().quota == 120
-    assert list(LedgerEntry.objects.filter(kind="usage").values_list("amount", "balance_after")) == [(-120, 880)]
+    assert list(LedgerEntry.objects.filter(kind="usage").values_list("amount", "balance_after")) == [
+        (-120, 880)
+    ]
     quota = TokenQuota.objects.get(token=made.token)
     assert (quota.used_quota, quota.held, quota.request_count, quota.last_used_at) == (120, 0, 1, NOON)
     channel.totals.refresh_from_db()
