@@ -69,15 +69,30 @@ class AmountField(forms.CharField):
         """Nothing further: what a number may be is checked with its unit."""
 
 
+class UnitField(forms.ChoiceField):
+    """Stands beside an amount, without a label that is seen."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        label = _("Unit of the amount")
+        widget = forms.Select(attrs={"aria-label": label, "class": "w-auto flex-grow-0"})
+        super().__init__(
+            **{"label": label, "choices": Unit.choices, "initial": Unit.USD, "widget": widget, **kwargs}
+        )
+
+
 class AmountFormMixin(forms.Form):
-    """``amount`` and ``unit``, cleaned to ``quota`` in quota units; None when no amount was given."""
+    """``amount`` and ``unit``, cleaned to ``quota`` in quota units.
+
+    It is None without an amount, and for 0 where the amount is optional.
+    """
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         data["quota"] = None
-        if data.get("amount") is not None:
+        amount = data.get("amount")
+        if amount or (amount is not None and self.fields["amount"].required):
             try:
-                data["quota"] = to_quota(data["amount"], data.get("unit") or Unit.USD)
+                data["quota"] = to_quota(amount, data.get("unit") or Unit.USD)
             except ValidationError as exc:
                 self.add_error("amount", exc)
         return data

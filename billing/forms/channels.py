@@ -20,7 +20,9 @@ class ChannelForm(forms.Form):
         label=_("Base URL"),
         max_length=255,
         assume_scheme="https",
-        help_text=_("Where the provider's OpenAI-compatible API is. A final /v1 is left off: it is added to each call."),
+        help_text=_(
+            "Where the provider's OpenAI-compatible API is. A final /v1 is left off, since each call adds it."
+        ),
         widget=forms.TextInput(
             attrs={"inputmode": "url", "autocomplete": "off", "placeholder": "https://api.openai.com"}
         ),
@@ -34,17 +36,29 @@ class ChannelForm(forms.Form):
     mapping = forms.CharField(
         label=_("Served as"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "class": "mono", "placeholder": "gpt-4o=gpt-4o-mini"}),
+        widget=forms.Textarea(
+            attrs={"rows": 2, "spellcheck": "false", "class": "mono", "placeholder": "gpt-4o=gpt-4o-mini"}
+        ),
         help_text=_("For models that this provider calls otherwise: one asked=served a line."),
     )
     groups = forms.CharField(
-        label=_("Groups"), initial="default", help_text=_("Whose calls it serves; several with commas between them.")
+        label=_("Groups"),
+        initial="default",
+        help_text=_("Whose calls it serves; several with commas between them."),
     )
     priority = forms.IntegerField(
-        label=_("Priority"), initial=0, min_value=-1000, max_value=1000, help_text=_("Higher ones are used first.")
+        label=_("Priority"),
+        initial=0,
+        min_value=-1000,
+        max_value=1000,
+        help_text=_("Higher ones are used first."),
     )
     weight = forms.IntegerField(
-        label=_("Weight"), initial=1, min_value=0, max_value=1000, help_text=_("Its share among those of one priority.")
+        label=_("Weight"),
+        initial=1,
+        min_value=0,
+        max_value=1000,
+        help_text=_("Its share among those of one priority."),
     )
     cost_multiplier = forms.DecimalField(
         label=_("Cost multiplier"),
@@ -61,7 +75,9 @@ class ChannelForm(forms.Form):
         super().__init__(*args, **kwargs)
         if channel is not None:
             self.fields["key"].required = False
-            self.fields["key"].help_text = _("Leave it empty to keep the key %(hint)s.") % {"hint": channel.key_hint}
+            self.fields["key"].help_text = _("Leave it empty to keep the key %(hint)s.") % {
+                "hint": channel.key_hint
+            }
 
     def clean_base_url(self) -> str:
         url = normalized_base_url(self.cleaned_data["base_url"])
@@ -88,7 +104,9 @@ class ChannelForm(forms.Form):
         for line in _lines(self.cleaned_data["mapping"]):
             asked, equals, served = (part.strip() for part in line.partition("="))
             if not (asked and equals and served):
-                raise forms.ValidationError(_("“%(line)s” is not of the form asked=served."), params={"line": line})
+                raise forms.ValidationError(
+                    _("“%(line)s” is not of the form asked=served."), params={"line": line}
+                )
             _check_model_name(served)
             mapping[asked] = served
         return mapping
@@ -107,6 +125,11 @@ class ChannelForm(forms.Form):
             if asked not in data.get("models", [asked]):
                 self.add_error("mapping", _("“%(model)s” is not among the models above.") % {"model": asked})
         return data
+
+    def keep_errors_of(self, *names: str) -> None:
+        """Check the form and forget what is wrong with its other fields, which are not needed yet."""
+        for name in set(self.errors) - set(names):
+            del self.errors[name]
 
     def settings(self) -> ChannelSettings:
         """What was entered; the form has to be valid."""
@@ -143,7 +166,8 @@ def _lines(text: str) -> list[str]:
 def _check_model_name(name: str) -> None:
     if len(name) > MAX_MODEL_LENGTH:
         raise forms.ValidationError(
-            _("“%(name)s…” is longer than %(max)s characters."), params={"name": name[:24], "max": MAX_MODEL_LENGTH}
+            _("“%(name)s…” is longer than %(max)s characters."),
+            params={"name": name[:24], "max": MAX_MODEL_LENGTH},
         )
     if any(sign.isspace() for sign in name):
         raise forms.ValidationError(_("“%(name)s” has a space in it."), params={"name": name})

@@ -23,13 +23,17 @@ class ModelPriceForm(forms.Form):
     input_price = _UsdField(label=_("Input"))
     cached_input_price = _UsdField(label=_("Cached input"), help_text=_("Empty: as much as input."))
     output_price = _UsdField(label=_("Output"))
-    request_price = _UsdField(label=_("Per request"), help_text=_("Instead of prices per token, for example for images."))
+    request_price = _UsdField(
+        label=_("Per request"), help_text=_("Instead of prices per token, for example for images.")
+    )
     max_output_tokens = forms.IntegerField(
         label=_("Longest answer"),
         required=False,
         min_value=1,
         max_value=10_000_000,
-        help_text=_("What a call may cost at most is reserved for this many tokens, unless the caller asks for fewer."),
+        help_text=_(
+            "What a call may cost at most is reserved for this many tokens, unless the caller asks for fewer."
+        ),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -41,7 +45,9 @@ class ModelPriceForm(forms.Form):
         if data["request_price"] is not None and has_token_price:
             raise forms.ValidationError(_("Give prices per token or a price per request, not both."))
         if data["request_price"] is None and not has_token_price:
-            raise forms.ValidationError(_("Give the prices of input and output, or a price per request. 0 is free."))
+            raise forms.ValidationError(
+                _("Give the prices of input and output, or a price per request. 0 is free.")
+            )
         for name in ("input_price", "output_price"):
             if has_token_price and data[name] is None:
                 self.add_error(name, _("Give both input and output; 0 is free."))

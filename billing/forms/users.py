@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Role, User, UserStatus
 from accounts.validators import validate_group, validate_username
-from billing.forms.amounts import AmountField, AmountFormMixin, Unit
+from billing.forms.amounts import AmountField, AmountFormMixin, UnitField
 
 _LEFT_EMPTY = _("Leave it empty to have one made; it is shown once.")
 _NEW_PASSWORD = forms.PasswordInput(attrs={"autocomplete": "new-password"})
@@ -19,8 +19,10 @@ class TopUpForm(AmountFormMixin):
     """``key`` is minted when the form is opened: sending the form twice credits once."""
 
     amount = AmountField()
-    unit = forms.ChoiceField(label=_("Unit"), choices=Unit, initial=Unit.USD)
-    memo = forms.CharField(label=_("Memo"), max_length=255, required=False, help_text=_("Shown in the statement."))
+    unit = UnitField()
+    memo = forms.CharField(
+        label=_("Memo"), max_length=255, required=False, help_text=_("Shown in the statement.")
+    )
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 
     def renew_key(self) -> None:
@@ -67,7 +69,9 @@ class UserCreateForm(AmountFormMixin, _PersonForm):
         label=_("User name"),
         max_length=64,
         validators=[validate_username],
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
     )
     password = forms.CharField(
         label=_("Password"), required=False, strip=False, widget=_NEW_PASSWORD, help_text=_LEFT_EMPTY

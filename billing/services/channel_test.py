@@ -34,7 +34,7 @@ class TestResult:
         return not self.error
 
 
-def test_channel(*, channel: Channel, model: str | None = None, at: datetime) -> TestResult:
+def test_channel(*, channel: Channel, model: str | None = None, at: datetime) -> TestResult:  # noqa: PT028
     """Ask a channel for a few tokens and keep the result with the channel.
 
     It costs a fraction of a cent at the provider and nobody here. No transaction is open

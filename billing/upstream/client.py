@@ -48,7 +48,9 @@ class Answer:
         if self.status >= 400:
             return f"HTTP {self.status}: {said}" if said else f"HTTP {self.status}"
         if self.status >= 300:
-            return str(_("HTTP %(status)s: it redirects elsewhere; check the base URL.") % {"status": self.status})
+            return str(
+                _("HTTP %(status)s: it redirects elsewhere; check the base URL.") % {"status": self.status}
+            )
         if said:
             return said
         if not isinstance(self.data, dict):

@@ -1,0 +1,100 @@
+"""Reading the whole ledger, as far as an operator may."""
+
+from collections.abc import Iterator
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Role, User
+from billing.models import EntryKind, LedgerEntry
+from oneapi_admin.lib.pagination import pages_of
+from oneapi_admin.lib.quota import to_usd
+
+CSV_HEADER = [
+    "id",
+    "time",
+    "user_id",
+    "user",
+    "kind",
+    "quota",
+    "usd",
+    "balance_after",
+    "actor",
+    "memo",
+    "reference",
+]
+
+
+class LedgerFilterForm(forms.Form):
+    """What the ledger is narrowed to; days are whole ones, in the site's time zone."""
+
+    user = forms.CharField(label=_("User name or number"), max_length=64, required=False)
+    kind = forms.ChoiceField(
+        label=_("Kind"), choices=[("", _("All kinds")), *EntryKind.choices], required=False
+    )
+    since = forms.DateField(label=_("From"), required=False)
+    until = forms.DateField(label=_("To"), required=False)
+
+
+def visible_entries(actor: User) -> QuerySet[LedgerEntry]:
+    """Every entry for root; an administrator does not see root's."""
+    entries = LedgerEntry.objects.select_related("account__user", "actor")
+    return entries if actor.is_root else entries.exclude(account__user__role=Role.ROOT)
+
+
+def filtered_entries(actor: User, form: LedgerFilterForm) -> QuerySet[LedgerEntry]:
+    """The visible entries that a filter leaves; a filter that cannot be read leaves none."""
+    entries = visible_entries(actor)
+    if not form.is_valid():
+        return entries.none()
+    data = form.cleaned_data
+    if data["user"]:
+        entries = entries.filter(account__in=_people(data["user"]).values("pk"))
+    if data["kind"]:
+        entries = entries.filter(kind=data["kind"])
+    if data["since"]:
+        entries = entries.filter(created_at__gte=_midnight(data["since"]))
+    if data["until"]:
+        entries = entries.filter(created_at__lt=_midnight(data["until"] + timedelta(days=1)))
+    return entries
+
+
+def csv_rows(actor: User, entries: QuerySet[LedgerEntry]) -> Iterator[list[object]]:
+    """The entries as rows under ``CSV_HEADER``, newest first, read in portions."""
+    for portion in pages_of(entries):
+        for entry in portion:
+            yield [
+                entry.pk,
+                entry.created_at,
+                entry.account_id,
+                entry.account.user.username,
+                entry.kind,
+                entry.amount,
+                f"{to_usd(entry.amount):f}",
+                entry.balance_after,
+                actor_name(entry.actor, viewer=actor),
+                entry.memo,
+                entry.reference,
+            ]
+
+
+def actor_name(person: User | None, *, viewer: User) -> str:
+    """Who did it; to those below root, root is a role and not a person."""
+    if person is None:
+        return ""
+    return str(Role.ROOT.label) if person.is_root and not viewer.is_root else person.username
+
+
+def _people(text: str) -> QuerySet[User]:
+    found = Q(username__iexact=text)
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        found |= Q(pk=int(text))
+    return User.objects.filter(found)
+
+
+def _midnight(day: Any) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))

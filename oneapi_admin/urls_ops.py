@@ -1,0 +1,41 @@
+"""The operators' pages, under ``/ops/``."""
+
+from django.urls import path
+
+from billing.views import ops_channels, ops_dashboard, ops_ledger, ops_prices, ops_users
+from redemption import ops_views as ops_codes
+
+app_name = "ops"
+urlpatterns = [
+    path("", ops_dashboard.dashboard, name="dashboard"),
+    path("users/", ops_users.users, name="users"),
+    path("users/new/", ops_users.user_create, name="user-create"),
+    path("users/sign-up/", ops_users.user_signup, name="user-signup"),
+    path("users/<int:pk>/", ops_users.user_detail, name="user-detail"),
+    path("users/<int:pk>/top-up/", ops_users.user_top_up, name="user-top-up"),
+    path("users/<int:pk>/edit/", ops_users.user_edit, name="user-edit"),
+    path("users/<int:pk>/password/", ops_users.user_password, name="user-password"),
+    path("channels/", ops_channels.channels, name="channels"),
+    path("channels/new/", ops_channels.channel_create, name="channel-create"),
+    path("channels/models/", ops_channels.channel_models, name="channel-models"),
+    path("channels/<int:pk>/edit/", ops_channels.channel_edit, name="channel-edit"),
+    path("channels/<int:pk>/test/", ops_channels.channel_test, name="channel-test"),
+    path("channels/<int:pk>/status/", ops_channels.channel_status, name="channel-status"),
+    path("channels/<int:pk>/delete/", ops_channels.channel_delete, name="channel-delete"),
+    path(
+        "channels/<int:pk>/refresh-balance/",
+        ops_channels.channel_refresh_balance,
+        name="channel-refresh-balance",
+    ),
+    path("prices/", ops_prices.prices, name="prices"),
+    path("prices/set/", ops_prices.price_set, name="price-set"),
+    path("prices/withdraw/", ops_prices.price_withdraw, name="price-withdraw"),
+    path("prices/history/", ops_prices.price_history, name="price-history"),
+    path("prices/groups/", ops_prices.group_set, name="group-set"),
+    path("codes/", ops_codes.codes, name="codes"),
+    path("codes/new/", ops_codes.code_create, name="code-create"),
+    path("codes/<int:pk>/", ops_codes.code_detail, name="code-detail"),
+    path("codes/<int:batch_pk>/<int:pk>/status/", ops_codes.code_status, name="code-status"),
+    path("ledger/", ops_ledger.ledger, name="ledger"),
+    path("ledger/export/", ops_ledger.ledger_export, name="ledger-export"),
+]
