@@ -1,10 +1,13 @@
 """Codes that become quota."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
 
 
 class CodeStatus(models.TextChoices):
@@ -34,6 +37,18 @@ class CodeBatch(models.Model):
         return self.name
 
 
+class RedemptionCodeQuerySet(models.QuerySet["RedemptionCode"]):
+    def claim(self, *, digest: str, user: User, at: datetime) -> "RedemptionCode | None":
+        """Mark an unused code used by ``user``; None if it is not there to be claimed.
+
+        The condition on the status is the guard: of any number of racers, the database lets one through.
+        """
+        claimed = self.filter(digest=digest, status=CodeStatus.ENABLED).update(
+            status=CodeStatus.USED, redeemed_by=user, redeemed_at=at
+        )
+        return self.get(digest=digest) if claimed else None
+
+
 class RedemptionCode(models.Model):
     """A voucher, kept as a keyed hash and its last four characters."""
 
@@ -46,6 +61,8 @@ class RedemptionCode(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
     redeemed_at = models.DateTimeField(null=True)
+
+    objects = RedemptionCodeQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [

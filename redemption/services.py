@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from billing.models import EntryKind, LedgerEntry
 from billing.services import ledger
-from billing.services.accounts import InvalidAmountError, open_account
+from billing.services.accounts import InvalidAmountError, lock_account
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
 from oneapi_admin.lib.secrets import keyed_digest
@@ -91,27 +91,32 @@ def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
     """
     digest = code_digest(code)
     with transaction.atomic(durable=True):
-        open_account(user=user)
-        claimed = RedemptionCode.objects.filter(digest=digest, status=CodeStatus.ENABLED).update(
-            status=CodeStatus.USED, redeemed_by=user, redeemed_at=at
-        )
-        found = RedemptionCode.objects.filter(digest=digest).first()
-        if not claimed or found is None:
-            reason = found.status if found else "unknown"
-            logger.warning(
-                "redemption.code_refused", user_id=user.pk, reason=reason, code_id=found and found.pk
-            )
+        lock_account(user=user)
+        claimed = RedemptionCode.objects.claim(digest=digest, user=user, at=at)
+        if claimed is None:
+            _log_refusal(digest, user)
             raise CodeNotRedeemableError
         posting = ledger.Posting(
             account_id=user.pk,
             kind=EntryKind.REDEMPTION,
-            amount=found.quota,
+            amount=claimed.quota,
             actor_id=user.pk,
-            memo=f"…{found.hint}",
-            reference=f"code:{found.pk}",
-            idempotency_key=f"redemption:{found.pk}",
+            memo=f"…{claimed.hint}",
+            reference=f"code:{claimed.pk}",
+            idempotency_key=f"redemption:{claimed.pk}",
         )
         return ledger.post(postings=[posting], at=at)[0]
+
+
+def _log_refusal(digest: str, user: User) -> None:
+    """Say in the log what the answer keeps to itself."""
+    found = RedemptionCode.objects.filter(digest=digest).first()
+    logger.warning(
+        "redemption.code_refused",
+        user_id=user.pk,
+        reason=found.status if found else "unknown",
+        code_id=found.pk if found else None,
+    )
 
 
 def set_code_status(*, code: RedemptionCode, is_enabled: bool) -> bool:

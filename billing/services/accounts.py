@@ -39,6 +39,12 @@ def open_account(*, user: User) -> QuotaAccount:
     return account
 
 
+def lock_account(*, user: User) -> QuotaAccount:
+    """Take the account's lock until the end of the caller's transaction: the first lock of any movement."""
+    open_account(user=user)
+    return QuotaAccount.objects.select_for_update().get(user=user)
+
+
 def top_up(
     *, actor: User, user: User, quota: int, memo: str = "", idempotency_key: str | None = None, at: datetime
 ) -> LedgerEntry:
