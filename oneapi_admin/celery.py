@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oneapi_admin.settings")
@@ -17,3 +17,9 @@ app.autodiscover_tasks()
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _use_the_logging_of_django(**_kwargs: object) -> None:
     """Keep Celery from replacing the structured logging that settings configured."""
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _read_balances_at_once(**_kwargs: object) -> None:
+    """Know what upstream accounts hold from the start, not only when beat's first interval is over."""
+    app.send_task("billing.refresh_balances")

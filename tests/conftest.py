@@ -50,3 +50,13 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         "chromium_sandbox": False,
         "args": [*(f"--disable-{switch}" for switch in switches), "--no-first-run"],
     }
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Browser tests need Chromium; without it they are skipped, or fail where everything is required."""
+    browser = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    if item.get_closest_marker("browser") and not os.path.exists(browser):  # noqa: PTH110
+        missing = f"no Chromium at {browser}: install Debian's package chromium or set CHROMIUM"
+        if os.environ.get("REQUIRE_ALL"):
+            pytest.fail(missing)
+        pytest.skip(missing)

@@ -102,3 +102,10 @@ class BalanceSnapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.remaining} {self.currency}"
+
+    @property
+    def has_money(self) -> bool | None:
+        """None when the provider did not tell."""
+        if self.is_unlimited:
+            return True
+        return None if self.remaining is None else self.remaining > 0

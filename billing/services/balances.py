@@ -5,8 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
+from django.db import transaction
 
 from billing.models import BalanceKind, BalanceSnapshot, Channel
+from billing.services.config import bump_version
 from billing.upstream.client import UpstreamCallError, call
 
 logger = structlog.get_logger(__name__)
@@ -32,7 +34,7 @@ def refresh_balance(*, channel: Channel, at: datetime) -> BalanceSnapshot | None
         logger.warning("billing.balance_not_read", channel_id=channel.pk, reason=str(exc))
         return None
     is_unlimited = limit >= UNLIMITED_USD
-    return BalanceSnapshot.objects.create(
+    snapshot = BalanceSnapshot(
         channel=channel,
         kind=BalanceKind.BALANCE,
         remaining=None if is_unlimited else (limit - used).quantize(_MICRO),
@@ -40,6 +42,12 @@ def refresh_balance(*, channel: Channel, at: datetime) -> BalanceSnapshot | None
         is_unlimited=is_unlimited,
         created_at=at,
     )
+    with transaction.atomic():
+        before = BalanceSnapshot.objects.filter(channel=channel).order_by("-pk").first()
+        snapshot.save()
+        if before is None or before.has_money != snapshot.has_money:
+            bump_version()  # the relay says in its refusals whether the provider's account is the cause
+    return snapshot
 
 
 def _limit_and_used(channel: Channel) -> tuple[Decimal, Decimal]:

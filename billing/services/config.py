@@ -83,7 +83,7 @@ def load_config() -> Config:
     with transaction.atomic():
         version = ConfigVersion.objects.values_list("version", flat=True).get(pk=1)
         channels = list(Channel.objects.order_by("pk"))
-        balances = dict(current_balances().values_list("channel_id", "remaining"))
+        balances = {snapshot.channel_id: snapshot.has_money for snapshot in current_balances()}
         prices = list(current_model_prices().exclude(is_withdrawn=True))
         groups = list(current_group_prices())
     return Config(
@@ -127,7 +127,7 @@ def operator_rate(price: ModelPrice) -> Rate:
     return Rate(version=version, tiers=(tier,), max_output_tokens=price.max_output_tokens)
 
 
-def _route(channel: Channel, remaining: Decimal | None) -> Route:
+def _route(channel: Channel, has_money: bool | None) -> Route:  # noqa: FBT001  passed by place once
     return Route(
         channel_id=channel.pk,
         name=channel.name,
@@ -139,5 +139,5 @@ def _route(channel: Channel, remaining: Decimal | None) -> Route:
         priority=channel.priority,
         weight=channel.weight,
         cost_multiplier=channel.cost_multiplier,
-        has_money=None if remaining is None else remaining > 0,
+        has_money=has_money,
     )
