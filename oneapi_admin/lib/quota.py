@@ -1,12 +1,14 @@
 """The unit of account: integer quota, for ever 500,000 to one US dollar."""
 
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 
 QUOTA_PER_USD = 500_000
 MAX_QUOTA = 2**53 - 1
 """The largest amount that one movement or one balance may have: what JSON readers hold exactly."""
 
 _QUANTUM = Decimal(1) / QUOTA_PER_USD
+_MOST_DIGITS = 20
 
 
 def to_usd(quota: int) -> Decimal:
@@ -17,16 +19,14 @@ def to_usd(quota: int) -> Decimal:
 def from_usd(usd: Decimal) -> int:
     """Convert US dollars to quota units.
 
-    :raises ValueError: if the amount is not a whole number of units (finer than $0.000002)
+    :raises ValueError: if the amount is not a whole number of units (finer than $0.000002), or no amount at all
     """
-    try:
-        quota = usd * QUOTA_PER_USD
-        whole = int(quota.to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError) as exc:
-        raise ValueError("not a finite amount") from exc
-    if quota != whole:
+    if not usd.is_finite() or usd.adjusted() > _MOST_DIGITS:
+        raise ValueError("not an amount that an account can have")
+    quota = Fraction(usd) * QUOTA_PER_USD
+    if quota.denominator != 1:
         raise ValueError("finer than one quota unit, $0.000002")
-    return whole
+    return quota.numerator
 
 
 def format_usd(quota: int, *, signed: bool = False) -> str:

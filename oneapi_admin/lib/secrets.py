@@ -35,7 +35,8 @@ def derived_key(purpose: str, secret: str) -> bytes:
 
 def keyed_digest(purpose: str, secret: str, text: str) -> str:
     """Hash a short secret such as a code: hex HMAC-SHA-256 with a key derived for ``purpose``."""
-    return hmac.digest(_cached_derived_key(purpose, secret), text.encode(), "sha256").hex()
+    content = text.encode(errors="surrogatepass")  # a text read from JSON may have half characters
+    return hmac.digest(_cached_derived_key(purpose, secret), content, "sha256").hex()
 
 
 @lru_cache(maxsize=32)
