@@ -43,7 +43,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _begin_head(self) -> None:
-        self._end_head()
+        if self._head_timer is not None:  # it began with the connection
+            return
         self._is_in_head, self._head_bytes = True, 0
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close_slow)
 

@@ -1,0 +1,98 @@
+"""Ending: nothing is cut that could finish, and nothing is left behind."""
+
+import signal
+import socket
+from contextlib import ExitStack, closing, suppress
+
+import psutil
+
+from tests.serve.installation import Installation, Serving, wait_until
+
+
+def test_a_stop_lets_calls_finish_and_leaves_nothing_behind(installation: Installation) -> None:
+    with ExitStack() as stack:
+        serving = stack.enter_context(installation.serving("--workers", "2"))
+        serving.wait_until_ready()
+        # two web, worker with two, beat, sandbox, valkey
+        children = wait_until(lambda: _all(serving.children(), 8), "all children")
+        connection = stack.enter_context(closing(serving.connect()))
+        connection.putrequest("POST", "/accounts/login/")
+        connection.putheader("Content-Length", "10")
+        connection.endheaders(b"half of")
+        server_side_knows(serving)
+
+        serving.process.send_signal(signal.SIGTERM)
+        serving.read_until("Stopping")
+        wait_until(lambda: refuses(serving), "no new connections")
+        connection.send(b" it")
+        answer = connection.getresponse()
+        status = serving.exit_status()
+
+    assert answer.status == 403  # by Django, for want of a cookie
+    assert status == 0
+    assert serving.output.endswith("Stopped.\n")
+    assert [child for child in children if child.is_running()] == []
+
+
+def test_whoever_asks_twice_does_not_wait(installation: Installation) -> None:
+    with ExitStack() as stack:
+        serving = stack.enter_context(installation.serving("--roles", "web", DRAIN_SECONDS="300"))
+        serving.url = serving.read_until("Console").split()[1].rstrip("/")
+        connection = stack.enter_context(closing(serving.connect()))
+        connection.putrequest("POST", "/accounts/login/")
+        connection.putheader("Content-Length", "10")
+        connection.endheaders(b"half of")
+        server_side_knows(serving)
+
+        serving.process.send_signal(signal.SIGINT)
+        serving.read_until("Stopping")
+        status = serving.stop(signal.SIGINT)
+
+    assert status == 0
+
+
+def test_nothing_outlives_a_killed_supervisor(installation: Installation) -> None:
+    with installation.serving() as serving:
+        serving.wait_until_ready()
+        children = serving.children()
+        serving.process.kill()
+        serving.process.wait()
+
+        _gone, alive = psutil.wait_procs(children, timeout=8)
+
+    assert alive == []
+
+
+def test_the_sandbox_moves_when_its_port_was_taken(installation: Installation) -> None:
+    port_file = installation.data_dir / "sandbox_port"
+    before = int(port_file.read_text())
+    with ExitStack() as stack:
+        with suppress(OSError):  # else another installation's sandbox has it, which is as good
+            stack.enter_context(socket.create_server(("127.0.0.1", before)))
+        serving = stack.enter_context(installation.serving("--roles", "sandbox"))
+        serving.read_until("Ctrl-C")
+        status = serving.stop()
+
+    after = int(port_file.read_text())
+    assert status == 0
+    assert after != before
+    assert installation.rows("SELECT base_url FROM billing_channel") == [(f"http://127.0.0.1:{after}",)]
+
+
+def _all(children: list[psutil.Process], number: int) -> list[psutil.Process]:
+    return children if len(children) >= number else []
+
+
+def server_side_knows(serving: Serving) -> None:
+    """Connections are accepted and read in turn: once a later one is answered, the earlier ones are known."""
+    for _ in range(8):
+        assert serving.get("/healthz").status == 200
+
+
+def refuses(serving: Serving) -> bool:
+    host, _, port = serving.url.removeprefix("http://").partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return True
+    return False
