@@ -61,7 +61,9 @@ def create_user(
     return user
 
 
-def update_user(*, actor: User, user: User, display_name: str, email: str, role: str, group: str, status: str) -> User:
+def update_user(
+    *, actor: User, user: User, display_name: str, email: str, role: str, group: str, status: str
+) -> User:
     """Change a person's details.
 
     :raises PermissionDeniedError: if the actor may not manage them, or may not give that role
@@ -155,3 +157,19 @@ def create_access_token(
 def revoke_access_token(*, token: AccessToken) -> None:
     """Delete a management key; it stops working at once."""
     token.delete()
+
+
+def set_display_name(*, user: User, display_name: str) -> None:
+    """Change what pages call a person; empty for the user name.
+
+    :raises ValidationError: if it is too long
+    """
+    user.display_name = display_name
+    user.clean_fields(exclude={field.name for field in user._meta.fields} - {"display_name"})
+    user.save(update_fields=["display_name"])
+
+
+def set_language(*, user: User, language: str) -> None:
+    """Speak a language to a person from now on; empty for the browser's."""
+    user.language = language
+    user.save(update_fields=["language"])

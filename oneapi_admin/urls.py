@@ -2,14 +2,16 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.conf.urls.i18n import urlpatterns as i18n_urlpatterns
 
+from accounts.views import set_language
 from oneapi_admin.views import healthz, readyz
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
-    path("i18n/", include(i18n_urlpatterns)),
+    path("i18n/setlang/", set_language, name="set_language"),
     path("accounts/", include("allauth.urls")),
+    path("ops/", include("oneapi_admin.urls_ops")),
+    path("", include("oneapi_admin.urls_portal")),
     path("django-admin/", admin.site.urls),
 ]

@@ -7,7 +7,15 @@ from datetime import date, timedelta
 from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 
 from accounts.models import User
-from billing.models import BalanceKind, BalanceSnapshot, Channel, ChannelStatus, QuotaAccount, TokenQuota, UsageDaily
+from billing.models import (
+    BalanceKind,
+    BalanceSnapshot,
+    Channel,
+    ChannelStatus,
+    QuotaAccount,
+    TokenQuota,
+    UsageDaily,
+)
 
 CHART_DAYS = 14
 
@@ -101,7 +109,8 @@ def upstream_funds() -> list[UpstreamFunds]:
     """Every channel with its newest snapshots, for operators only."""
     channels = list(
         Channel.objects.annotate(
-            balance_id=_newest_snapshot(BalanceKind.BALANCE), spend_limit_id=_newest_snapshot(BalanceKind.SPEND_LIMIT)
+            balance_id=_newest_snapshot(BalanceKind.BALANCE),
+            spend_limit_id=_newest_snapshot(BalanceKind.SPEND_LIMIT),
         ).order_by("name", "pk")
     )
     snapshots = BalanceSnapshot.objects.in_bulk(_ids(channels))

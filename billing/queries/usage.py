@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import QuerySet, Sum
+from django.utils.translation import gettext as _
 
 from accounts.models import Token, User
 from billing.models import UsageDaily, UsageRecord
@@ -94,10 +95,22 @@ def usage_totals(*, user: User, filters: UsageFilters) -> UsageTotals | None:
 
 def used_names(*, user: User) -> UsedNames:
     """The tokens and models that the person has, or has used."""
-    names: dict[int, str | None] = dict(Token.objects.owned_by(user).order_by("name", "pk").values_list("pk", "name"))
+    names: dict[int, str | None] = dict(
+        Token.objects.owned_by(user).order_by("name", "pk").values_list("pk", "name")
+    )
     used = UsageDaily.objects.filter(account_id=user.pk).values_list("token_id", "model").distinct()
     models = set()
     for token_id, model in used:
         names.setdefault(token_id, None)
         models.add(model)
     return UsedNames(tokens=list(names.items()), models=sorted(models))
+
+
+def price_words(version: str) -> str:
+    """Which price a call was charged at, from the version on its row."""
+    source, _colon, number = version.partition(":")
+    if source == "operator":
+        return _("The operator's price, version %(number)s") % {"number": number}
+    if source == "catalogue":
+        return _("List price, catalogue %(number)s") % {"number": number}
+    return version

@@ -1,0 +1,91 @@
+"""Forms about people and the keys of theirs that calls do not use."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Expiry(models.TextChoices):
+    NEVER = "never", _("Never")
+    DAY = "1", _("In 1 day")
+    WEEK = "7", _("In 7 days")
+    MONTH = "30", _("In 30 days")
+    QUARTER = "90", _("In 90 days")
+    CUSTOM = "custom", _("At a time of my choice")
+
+
+class ExpiryForm(forms.Form):
+    """When a key stops working; ``cleaned_data["expires_at"]`` is a time, or None for never.
+
+    :param at: now
+    :param current: the present expiry of a key that is being changed
+    """
+
+    use_required_attribute = False  # the browser would ask for a time that is hidden
+
+    expiry = forms.ChoiceField(label=_("Expires"), choices=Expiry, initial=Expiry.NEVER)
+    expires_at = forms.DateTimeField(
+        label=_("Expires at"),
+        error_messages={"required": _("Enter a date and a time, or choose another expiry.")},
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"),
+    )
+
+    def __init__(self, *args: Any, at: datetime, current: datetime | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.at, self.current = at, current
+        self.fields["expires_at"].help_text = _("Time zone: %(zone)s") % {
+            "zone": timezone.get_current_timezone_name()
+        }
+
+    @staticmethod
+    def initial_expiry(current: datetime | None) -> dict[str, object]:
+        """Show the present expiry of a key that is being changed."""
+        return {"expiry": Expiry.CUSTOM if current else Expiry.NEVER, "expires_at": current}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        expiry, chosen = cleaned.get("expiry"), cleaned.get("expires_at")
+        if expiry == Expiry.CUSTOM:
+            cleaned["expires_at"] = chosen and self._checked_time(chosen)
+        elif expiry:
+            self.errors.pop("expires_at", None)
+            cleaned["expires_at"] = None if expiry == Expiry.NEVER else self.at + timedelta(days=int(expiry))
+        return cleaned
+
+    def _checked_time(self, chosen: datetime) -> datetime:
+        if self.current is not None and chosen == self.current.replace(microsecond=0):
+            return self.current
+        if chosen <= self.at:
+            self.add_error("expires_at", _("This time has passed; choose a later one."))
+        return chosen
+
+
+class AccessTokenForm(ExpiryForm):
+    name = forms.CharField(
+        label=_("Name"), max_length=64, help_text=_("What will use it, such as “monthly report”.")
+    )
+    field_order = ("name", "expiry", "expires_at")
+
+
+class ProfileForm(forms.Form):
+    display_name = forms.CharField(
+        label=_("Display name"), max_length=64, required=False, help_text=_("What pages call you.")
+    )
+
+
+BROWSER = "browser"
+
+
+class LanguageForm(forms.Form):
+    language = forms.ChoiceField(
+        label=_("Language"), choices=[(BROWSER, _("The browser's")), *settings.LANGUAGES]
+    )
+
+    def clean_language(self) -> str:
+        chosen: str = self.cleaned_data["language"]
+        return "" if chosen == BROWSER else chosen

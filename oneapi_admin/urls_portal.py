@@ -1,0 +1,27 @@
+"""The pages of a signed-in person."""
+
+from django.urls import path
+
+from accounts import views as accounts
+from billing.views import overview, statement, tokens, usage
+from redemption import views as redemption
+
+app_name = "portal"
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/new/", tokens.token_create, name="token-create"),
+    path("tokens/<int:pk>/", tokens.token_edit, name="token-edit"),
+    path("tokens/<int:pk>/status/", tokens.token_status, name="token-status"),
+    path("tokens/<int:pk>/delete/", tokens.token_delete, name="token-delete"),
+    path("usage/", usage.usage, name="usage"),
+    path("usage/export/", usage.usage_export, name="usage-export"),
+    path("usage/<int:pk>/", usage.usage_detail, name="usage-detail"),
+    path("statement/", statement.statement, name="statement"),
+    path("statement/export/", statement.statement_export, name="statement-export"),
+    path("redeem/", redemption.redeem, name="redeem"),
+    path("settings/", accounts.settings, name="settings"),
+    path("settings/language/", accounts.settings_language, name="settings-language"),
+    path("settings/access-tokens/new/", accounts.access_token_create, name="access-token-create"),
+    path("settings/access-tokens/<int:pk>/revoke/", accounts.access_token_revoke, name="access-token-revoke"),
+]

@@ -1,0 +1,87 @@
+"""What holds for every page of a person: visitors sign in first, and only the right methods are answered."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import AccessToken, User
+from accounts.services import create_access_token
+from tests.factories import make_token, make_user
+
+READ_ONLY = ["overview", "tokens", "usage", "usage-export", "statement", "statement-export"]
+FORMS = ["token-create", "redeem", "settings", "access-token-create"]
+ACTIONS = ["settings-language"]
+ROW_ACTIONS = ["token-status", "token-delete", "access-token-revoke"]
+ROWS = ["token-edit", "usage-detail", *ROW_ACTIONS]
+
+
+@pytest.mark.parametrize("name", [*READ_ONLY, *FORMS])
+def test_a_visitor_signs_in_first(client: Client, db: None, name: str) -> None:
+    url = reverse(f"portal:{name}")
+
+    response = client.get(url)
+
+    assert response.status_code == 302
+    assert response.headers["Location"] == f"/accounts/login/?next={url}"
+
+
+@pytest.mark.parametrize("name", [*ACTIONS, *FORMS])
+def test_a_visitor_changes_nothing(client: Client, db: None, name: str) -> None:
+    response = client.post(reverse(f"portal:{name}"))
+
+    assert response.headers["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_visitor_reaches_no_row(client: Client, db: None, name: str) -> None:
+    response = client.post(reverse(f"portal:{name}", args=[1]))
+
+    assert response.headers["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("name", READ_ONLY)
+def test_a_page_that_is_only_read_takes_no_post(console: Client, name: str) -> None:
+    assert console.post(reverse(f"portal:{name}")).status_code == 405
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_takes_no_delete(console: Client, name: str) -> None:
+    assert console.delete(reverse(f"portal:{name}")).status_code == 405
+
+
+@pytest.mark.parametrize("name", ROW_ACTIONS)
+def test_an_action_takes_no_get(console: Client, name: str) -> None:
+    assert console.get(reverse(f"portal:{name}", args=[1])).status_code == 405
+
+
+def test_the_language_form_takes_no_get(console: Client) -> None:
+    assert console.get(reverse("portal:settings-language")).status_code == 405
+
+
+@pytest.mark.parametrize("name", ["token-edit", "token-status", "token-delete"])
+def test_another_persons_token_is_not_found_and_stays(console: Client, name: str) -> None:
+    theirs = make_token(make_user(), name="theirs").token
+
+    response = console.post(reverse(f"portal:{name}", args=[theirs.pk]), {"name": "mine now"})
+
+    assert response.status_code == 404
+    theirs.refresh_from_db()
+    assert (theirs.name, theirs.status) == ("theirs", "enabled")
+
+
+def test_another_persons_access_token_is_not_found_and_stays(console: Client) -> None:
+    theirs, _key = create_access_token(user=make_user(), name="theirs")
+
+    response = console.post(reverse("portal:access-token-revoke", args=[theirs.pk]))
+
+    assert response.status_code == 404
+    assert AccessToken.objects.filter(pk=theirs.pk).exists()
+
+
+def test_a_post_without_a_csrf_token_is_refused(ann: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(ann)
+
+    response = client.post(reverse("portal:redeem"), {"code": "1"})
+
+    assert response.status_code == 403
