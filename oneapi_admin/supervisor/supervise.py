@@ -50,12 +50,14 @@ async def supervise(stages: Stages, *, on_ready: Callable[[], None], on_stopping
     """
     stop, hurry = asyncio.Event(), asyncio.Event()
 
-    def ask() -> None:
+    def interrupt() -> None:
         (hurry if stop.is_set() else stop).set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, ask)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    # A second one of these is no hurry: whoever signals a process group may well reach us twice.
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, stop.set)
 
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -64,7 +66,7 @@ async def supervise(stages: Stages, *, on_ready: Callable[[], None], on_stopping
             on_ready()
             trouble = await _until_stop_or_death(stages.start, stopping)
     finally:
-        stop.set()  # from now on a signal means hurry
+        stop.set()  # from now on an interrupt means hurry
         on_stopping()
         for stage in stages.stop:
             await _stop(stage, hurry)

@@ -78,7 +78,9 @@ class Command(BaseCommand):
         def on_stopping() -> None:
             if listener is not None:
                 listener.close()
-            self._say(f"Stopping: calls in flight have {settings.DRAIN_SECONDS} s to finish; again to hurry.")
+            self._say(
+                f"Stopping: calls in flight have {settings.DRAIN_SECONDS} s to finish; Ctrl-C to hurry."
+            )
 
         trouble = asyncio.run(supervise(stages, on_ready=on_ready, on_stopping=on_stopping))
         if trouble:
