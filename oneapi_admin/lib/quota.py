@@ -19,7 +19,7 @@ def to_usd(quota: int) -> Decimal:
 def from_usd(usd: Decimal) -> int:
     """Convert US dollars to quota units.
 
-    :raises ValueError: if the amount is not a whole number of units (finer than $0.000002), or no amount at all
+    :raises ValueError: if it is no amount, or not a whole number of units (finer than $0.000002)
     """
     if not usd.is_finite() or usd.adjusted() > _MOST_DIGITS:
         raise ValueError("not an amount that an account can have")
