@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from billing.pricing import TokenCounts
+from relay.errors import dump
 from relay.usage import read_usage
 
 DONE = b"data: [DONE]\n\n"
@@ -58,22 +59,18 @@ class EventFilter:
         for event in events:
             if self.is_done:
                 return
-            if event.strip() == b"data: [DONE]":
+            if _payload(event) == b"[DONE]":
                 self.is_done = True
                 return
             parsed = _data(event) or {}
-            self.has_error = self.has_error or "error" in parsed
+            self.has_error = self.has_error or bool(parsed.get("error"))
             usage = read_usage(parsed.get("usage"))
             self.usage = usage or self.usage
             if self._wants_usage or "usage" not in parsed:
                 yield event
-            elif parsed.get("choices"):
+            elif parsed.get("choices") or not parsed["usage"]:
                 del parsed["usage"]
-                yield (
-                    b"data: "
-                    + json.dumps(parsed, ensure_ascii=False, separators=(",", ":")).encode()
-                    + b"\n\n"
-                )
+                yield b"data: " + dump(parsed) + b"\n\n"
 
 
 def _split(whole: bytes) -> Iterator[bytes]:
@@ -83,11 +80,14 @@ def _split(whole: bytes) -> Iterator[bytes]:
         start = end.end()
 
 
+def _payload(event: bytes) -> bytes:
+    return b"\n".join(line[5:].strip() for line in event.splitlines() if line.startswith(b"data:"))
+
+
 def _data(event: bytes) -> dict[str, Any] | None:
-    lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
     try:
-        parsed = json.loads(b"\n".join(lines))
-    except ValueError:
+        parsed = json.loads(_payload(event))
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
 
