@@ -76,11 +76,13 @@ def _parse_object(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw.decode(), parse_constant=_refuse_constant)
     except UnicodeDecodeError as exc:
-        _refuse(_("The request's body is not UTF-8 text: byte %(at)s is wrong.") % {"at": exc.start})
+        _refuse(_("The request's body is not UTF-8 text: byte %(at)s is wrong."), at=exc.start)
     except json.JSONDecodeError as exc:
-        place = {"line": exc.lineno, "column": exc.colno, "reason": exc.msg}
         _refuse(
-            _("The request's body is not valid JSON: line %(line)s, column %(column)s: %(reason)s.") % place
+            _("The request's body is not valid JSON: line %(line)s, column %(column)s: %(why)s."),
+            line=exc.lineno,
+            column=exc.colno,
+            why=exc.msg,
         )
     except (RecursionError, ValueError):
         _refuse(_("The request's body is JSON that nests too deep or has a number that is too long."))
@@ -90,13 +92,13 @@ def _parse_object(raw: bytes) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    _refuse(_("%(name)s is not valid JSON.") % {"name": name})
+    _refuse(_("%(name)s is not valid JSON."), name=name)
 
 
 def _boolean(body: dict[str, Any], name: str) -> bool:
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
-        _refuse(_("“%(name)s” must be true or false.") % {"name": name}, name)
+        _refuse(_("“%(name)s” must be true or false."), name, name=name)
     return bool(value)
 
 
@@ -105,10 +107,11 @@ def _integer(body: dict[str, Any], name: str, highest: int) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= highest:
-        limits = {"name": name, "highest": highest}
-        _refuse(_("“%(name)s” must be a whole number from 1 to %(highest)s.") % limits, name)
+        _refuse(
+            _("“%(name)s” must be a whole number from 1 to %(highest)s."), name, name=name, highest=highest
+        )
     return value
 
 
-def _refuse(reason: Any, param: str | None = None) -> NoReturn:
-    raise InvalidRequestError(reason=reason, param=param)
+def _refuse(reason: Any, param: str | None = None, **names: Any) -> NoReturn:
+    raise InvalidRequestError(reason=reason, param=param, **names)

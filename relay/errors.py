@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import translation
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation.trans_real import get_supported_language_variant, parse_accept_lang_header
 
@@ -14,7 +15,10 @@ from oneapi_admin.lib.errors import DomainError
 
 class InvalidRequestError(DomainError):
     code = "invalid_request"
-    message = _("%(reason)s")
+
+    def __init__(self, *, reason: Promise, param: str | None, **names: Any) -> None:
+        super().__init__(param=param, **names)
+        self.message = reason  # type: ignore[misc]
 
 
 class MissingTokenError(DomainError):
@@ -175,4 +179,5 @@ def headers_of(error: DomainError) -> list[tuple[bytes, bytes]]:
 
 
 def dump(body: Any) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    """JSON as UTF-8; half a surrogate pair, which a text may have, becomes the escape that it came as."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
