@@ -82,8 +82,8 @@ def plan_call(
     if not routes:
         names = {"model": request.model, "group": caller.group}
         raise NoChannelError(**names) if request.model in config.known_models else ModelNotFoundError(**names)
-    prompt = bound_prompt(body=request.body, model=request.model)
     multiplier = config.multiplier(caller.group)
+    prompts: dict[str, int] = {}  # each served model has a tokenizer of its own
     attempts: list[Attempt] = []
     estimate = 0
     for route in _ordered(routes):
@@ -91,6 +91,9 @@ def plan_call(
         rate = config.rate(model=request.model, served_model=served_model, at=at)
         if rate is None:
             continue
+        if served_model not in prompts:
+            prompts[served_model] = bound_prompt(body=request.body, model=served_model)
+        prompt = prompts[served_model]
         output, limit = _output_bound(request, rate, prompt, multiplier, affordable)
         counts = TokenCounts(prompt=prompt, completion=output * request.choices)
         estimate = max(estimate, estimate_quota(rate, counts, multiplier))
@@ -100,6 +103,8 @@ def plan_call(
                 route=route, served_model=served_model, rate=rate, upstream_rate=upstream, output_limit=limit
             )
         )
+        if len(attempts) == settings.RELAY_MAX_ATTEMPTS:
+            break
     if not attempts:
         raise ModelNotPricedError(model=request.model)
     return CallPlan(attempts=tuple(attempts), estimate=estimate, multiplier=multiplier)
@@ -125,4 +130,4 @@ def _ordered(routes: list[Route]) -> list[Route]:
     def rank(route: Route) -> tuple[int, float]:
         return -route.priority, random.expovariate(max(route.weight, 1e-6))
 
-    return sorted(routes, key=rank)[: settings.RELAY_MAX_ATTEMPTS]
+    return sorted(routes, key=rank)

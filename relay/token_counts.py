@@ -13,6 +13,10 @@ _PER_PROMPT = 16
 _PER_IMAGE = 3_000
 """More than OpenAI's 1,445 for a large image in high detail on models with 170-token tiles."""
 _OPENAI_FAMILIES = ("gpt-", "chatgpt-", "o1", "o3", "o4")
+_NEWEST = "o200k_base"
+_OLDER_FAMILIES = ("gpt-4-", "gpt-3")
+_OLDER = "cl100k_base"
+"""Of ``gpt-4`` and ``gpt-3.5``. Source: github.com/openai/tiktoken, tiktoken/model.py."""
 
 
 def bound_prompt(*, body: dict[str, Any], model: str) -> int:
@@ -24,7 +28,8 @@ def bound_prompt(*, body: dict[str, Any], model: str) -> int:
     """
     texts, images = _texts_and_images(body)
     if model.startswith(_OPENAI_FAMILIES):
-        size = sum(count_text(text) for text in texts)
+        is_older = model == "gpt-4" or model.startswith(_OLDER_FAMILIES)
+        size = sum(count_text(text, vocabulary=_OLDER if is_older else _NEWEST) for text in texts)
     else:
         size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     return size + images * _PER_IMAGE + len(body["messages"]) * _PER_MESSAGE + _PER_PROMPT
@@ -36,14 +41,14 @@ def count_prompt(*, body: dict[str, Any]) -> int:
     return sum(count_text(text) for text in texts) + images * _PER_IMAGE + len(body["messages"]) * 4
 
 
-def count_text(text: str) -> int:
-    """Tokens of a text in OpenAI's newest public vocabulary."""
-    return len(_encoding().encode_ordinary(text.encode("utf-8", "replace").decode()))
+def count_text(text: str, *, vocabulary: str = _NEWEST) -> int:
+    """Tokens of a text in a vocabulary of OpenAI's, the newest public one unless named."""
+    return len(_encoding(vocabulary).encode_ordinary(text.encode("utf-8", "replace").decode()))
 
 
-@lru_cache(maxsize=1)
-def _encoding() -> bpe_openai.Encoding:
-    return bpe_openai.get_encoding("o200k_base")
+@lru_cache(maxsize=2)
+def _encoding(vocabulary: str) -> bpe_openai.Encoding:
+    return bpe_openai.get_encoding(vocabulary)
 
 
 def _texts_and_images(body: dict[str, Any]) -> tuple[list[str], int]:
