@@ -33,8 +33,22 @@ _OURS = {
     "pre_consume_token_quota_failed",
     "arrearage",
     "quota_exceeded",
+    "credit_balance_exhausted",
+    "organization_spend_limit_exceeded",
+    "project_spend_limit_exceeded",
+    "organization_usage_limit_exceeded",
+    "exceeded_current_quota_error",
+    "budget_exceeded",
+    "1113",
 }
 """Codes by which providers refuse our account, whatever the status. Source: the providers' error pages."""
+_OUR_WORDS = (
+    "your credit balance is too low",
+    "you have reached your specified",
+    "api key not valid",
+    "api key expired",
+)
+"""How Anthropic and Gemini begin a refusal of our account that has the status and code of a bad request."""
 _LONGEST_WAIT = 60
 
 
@@ -106,7 +120,8 @@ def classify(*, status: int, body: bytes, retry_after: str | None, model: str) -
     """Decide whose fault a provider's refusal is, by status and code, then by status alone."""
     code, kind, message, param = _read_error(body)
     reason = f"{status} {code or kind or ''}".strip()
-    if {code.lower(), kind.lower()} & _OURS or status in (401, 402, 403, 404):
+    is_ours = {code.lower(), kind.lower()} & _OURS or message.lower().startswith(_OUR_WORDS)
+    if is_ours or status in (401, 402, 403, 404):
         return UpstreamError(error=UpstreamUnavailableError(model=model, reason=reason), may_fail_over=True)
     if status == 429:
         seconds = _wait_seconds(retry_after)
@@ -126,7 +141,7 @@ def _read_error(body: bytes) -> tuple[str, str, str, str | None]:
     """Code, type, message and parameter of an error body, in any of the shapes that providers use."""
     try:
         parsed: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", "", "", None
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
@@ -148,10 +163,9 @@ def _read_error(body: bytes) -> tuple[str, str, str, str | None]:
 
 def _wait_seconds(retry_after: str | None) -> int:
     try:
-        seconds = float(retry_after or "")
-    except ValueError:
+        return int(min(max(float(retry_after or ""), 1), _LONGEST_WAIT))
+    except ValueError:  # a date, nothing, or not a number
         return 1
-    return int(min(max(seconds, 1), _LONGEST_WAIT))
 
 
 def remaining_seconds(elapsed: float) -> float:
