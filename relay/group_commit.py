@@ -56,9 +56,10 @@ class GroupCommit(Generic[Item, Result]):
                     results = await loop.run_in_executor(
                         self._executor, self._commit, [item for item, _ in batch]
                     )
+                    resolved = list(zip(batch, results, strict=True))
                 except Exception as exc:  # noqa: BLE001  whatever it was, nobody may be left waiting
-                    results = [exc] * len(batch)
-                for (_item, future), result in zip(batch, results, strict=True):
+                    resolved = [(waiting, exc) for waiting in batch]
+                for (_item, future), result in resolved:
                     _resolve(future, result)
         finally:
             self._running = None
