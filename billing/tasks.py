@@ -12,21 +12,21 @@ logger = structlog.get_logger(__name__)
 HOLDS_AT_ONCE = 1000
 
 
-@shared_task(name="billing.refresh_balances")
+@shared_task(name="billing.refresh_balances")  # type: ignore[untyped-decorator]
 def refresh_balances() -> None:
     """Ask the provider of every enabled channel what is left."""
     for channel in Channel.objects.filter(status=ChannelStatus.ENABLED).order_by("pk"):
         balances.refresh_balance(channel=channel, at=timezone.now())
 
 
-@shared_task(name="billing.expire_holds")
+@shared_task(name="billing.expire_holds")  # type: ignore[untyped-decorator]
 def expire_holds() -> None:
     """Give back what the calls of killed processes still hold."""
     while holds.expire(at=timezone.now(), limit=HOLDS_AT_ONCE) == HOLDS_AT_ONCE:
         pass
 
 
-@shared_task(name="billing.audit_ledger")
+@shared_task(name="billing.audit_ledger")  # type: ignore[untyped-decorator]
 def audit_ledger() -> None:
     """Prove the ledger every night and keep the result for the dashboard."""
     started_at = timezone.now()

@@ -1,8 +1,9 @@
 from django.core.exceptions import ValidationError
 from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -84,9 +85,7 @@ def code_status(request: UserHttpRequest, batch_pk: int, pk: int) -> HttpRespons
         message = _("The code …%(hint)s can be redeemed again.") % words
     else:
         message = _("The code …%(hint)s can no longer be redeemed.") % words
-    if request.htmx:
-        return changed(request, message=message, url="")
-    return redirect("ops:code-detail", batch_pk)
+    return changed(request, message=message, url=reverse("ops:code-detail", args=[batch_pk]))
 
 
 def _batches() -> QuerySet[CodeBatch]:

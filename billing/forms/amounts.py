@@ -63,7 +63,7 @@ class AmountField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
-        return None if text in self.empty_values else read_number(text)
+        return read_number(text) if text else None
 
     def run_validators(self, value: Any) -> None:
         """Nothing further: what a number may be is checked with its unit."""

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django import forms
 from django.contrib.auth.password_validation import validate_password
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Role, User, UserStatus
@@ -27,8 +28,9 @@ class TopUpForm(AmountFormMixin):
 
     def renew_key(self) -> None:
         """Let the same form, sent once more, stand for another top-up."""
-        self.data = self.data.copy()
-        self.data["key"] = str(uuid4())
+        self.data = (
+            {**self.data.dict(), "key": str(uuid4())} if isinstance(self.data, QueryDict) else self.data
+        )
 
 
 class _PersonForm(forms.Form):

@@ -93,7 +93,8 @@ def _people(text: str) -> QuerySet[User]:
     found = Q(username__iexact=text)
     if text.isascii() and text.isdigit() and len(text) <= 18:
         found |= Q(pk=int(text))
-    return User.objects.filter(found)
+    people: QuerySet[User] = User.objects.filter(found)
+    return people
 
 
 def _midnight(day: Any) -> datetime:

@@ -27,6 +27,8 @@ class PricedModel:
     """The operator's version in force."""
     channels: int = 0
     """How many channels offer it under this name."""
+    direct: int = 0
+    """How many of these charge this name's own price."""
     served_as: set[str] = field(default_factory=set)
     """Other names under which channels serve it, as far as they have prices: those hold then."""
     refusing: int = 0
@@ -34,11 +36,13 @@ class PricedModel:
 
     @property
     def source(self) -> str:
+        if self.channels and not self.direct and self.served_as:
+            return "served"
         if self.price is not None:
             return "operator"
         if self.rate is not None:
             return "catalogue"
-        return "served" if self.channels and not self.refusing else "none"
+        return "none"
 
     @property
     def catalogue_version(self) -> str:
@@ -111,9 +115,11 @@ class PriceBook:
                 row.channels += 1
                 row.refusing += not self.is_priced(channel, name)
                 served = channel.model_mapping.get(name, name)
-                if served != name:
-                    target = found.setdefault(served, PricedModel(name=served, rate=self.rate(served)))
-                    row.served_as |= {served} if target.rate else set()
+                target = found.setdefault(served, PricedModel(name=served, rate=self.rate(served)))
+                if served != name and target.rate:
+                    row.served_as.add(served)
+                else:
+                    row.direct += 1
         return sorted(found.values(), key=lambda row: row.name)
 
 

@@ -54,7 +54,8 @@ def people(*, actor: User, filters: UserFilters | None = None) -> QuerySet[User]
         for name in ("balance", "held", "used_quota", "request_count")
     }
     manageable = User.objects.manageable_by(actor).filter(pk=OuterRef("pk"))
-    return found.filter(**exact).annotate(**counters, is_manageable=Exists(manageable))
+    rows: QuerySet[User] = found.filter(**exact).annotate(**counters, is_manageable=Exists(manageable))
+    return rows
 
 
 def groups() -> list[str]:

@@ -68,6 +68,9 @@ def _read(channel: Channel, name: str) -> dict[str, Any]:
 
 def _amount(data: dict[str, Any], name: str) -> Decimal:
     value = data.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or abs(value) >= _TOO_LARGE:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise UpstreamCallError(reason=f"{name} is not an amount")
-    return Decimal(value)
+    amount = Decimal(value)
+    if abs(amount) >= _TOO_LARGE:
+        raise UpstreamCallError(reason=f"{name} is too large to be an amount")
+    return amount

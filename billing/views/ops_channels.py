@@ -87,7 +87,7 @@ def channel_models(request: UserHttpRequest) -> HttpResponse:
             form = ChannelForm(initial={"models": "\n".join(names)})
     for name in ("base_url", "key"):
         if name in form.errors:
-            form.add_error("models", " ".join(form.errors[name]))
+            form.add_error("models", " ".join(str(error) for error in form.errors[name]))
     status = 422 if form.errors else 200
     return TemplateResponse(
         request, "ops/channel_form.html#models", {"form": form, "channel": channel}, status=status

@@ -1,10 +1,11 @@
-// Operators' pages. [data-fill="#input" data-value="5"] fills a field; [data-download="#textarea"] saves its text.
+// Operators' pages. [data-fill="#amount" data-value="5" data-unit="#unit"] fills in dollars; [data-download="#textarea"] saves its text.
 (() => {
   document.addEventListener("click", (event) => {
     const fill = event.target.closest("[data-fill]");
     if (fill) {
       const input = document.querySelector(fill.dataset.fill);
       input.value = fill.dataset.value;
+      document.querySelector(fill.dataset.unit).value = "usd";
       input.focus();
     }
     const save = event.target.closest("[data-download]");

@@ -1,0 +1,136 @@
+"""Who gets to which of the operators' pages at all; the other files are about what the pages do."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from billing.models import LedgerEntry
+from oneapi_admin.urls_ops import urlpatterns
+from redemption.models import RedemptionCode
+from redemption.services import create_batch
+from tests.factories import NOON, make_channel, make_root
+
+NAMES = [pattern.name for pattern in urlpatterns]
+POST_ONLY = {
+    "user-signup",
+    "channel-models",
+    "channel-status",
+    "channel-delete",
+    "channel-refresh-balance",
+} | {
+    "price-withdraw",
+    "code-status",
+}
+READ_ONLY = {
+    "dashboard",
+    "users",
+    "user-detail",
+    "channels",
+    "prices",
+    "price-history",
+    "codes",
+    "code-detail",
+} | {
+    "ledger",
+    "ledger-export",
+}
+ABOUT_A_USER = ["user-detail", "user-top-up", "user-edit", "user-password"]
+
+
+@pytest.fixture
+def urls(root: User, person: User) -> dict[str, str]:
+    channel = make_channel()
+    batch, _codes = create_batch(actor=root, name="a batch", quota=5, count=1, at=NOON)
+    code = RedemptionCode.objects.get()
+    made = {}
+    for name in NAMES:
+        args = []
+        if name.startswith("user-") and name not in {"user-create", "user-signup"}:
+            args = [person.pk]
+        elif name.startswith("channel-") and name not in {"channel-create", "channel-models"}:
+            args = [channel.pk]
+        elif name == "code-detail":
+            args = [batch.pk]
+        elif name == "code-status":
+            args = [batch.pk, code.pk]
+        made[name] = reverse(f"ops:{name}", args=args)
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_visitor_is_sent_to_the_sign_in_page(name: str, urls: dict[str, str], client: Client) -> None:
+    answer = client.get(urls[name])
+
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_ordinary_user_finds_nothing(
+    name: str, urls: dict[str, str], person: User, client: Client
+) -> None:
+    client.force_login(person)
+
+    assert client.get(urls[name]).status_code == 404
+    assert client.post(urls[name]).status_code == 404
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - POST_ONLY))
+def test_an_administrator_opens_every_page(name: str, urls: dict[str, str], admin_client: Client) -> None:
+    assert admin_client.get(urls[name]).status_code == 200
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - POST_ONLY))
+def test_every_page_has_a_part_for_htmx(name: str, urls: dict[str, str], admin_client: Client) -> None:
+    assert admin_client.get(urls[name], headers={"HX-Request": "true"}).status_code == 200
+
+
+@pytest.mark.parametrize("name", sorted(POST_ONLY))
+def test_changes_are_not_made_by_get(name: str, urls: dict[str, str], root_client: Client) -> None:
+    assert root_client.get(urls[name]).status_code == 405
+
+
+@pytest.mark.parametrize("name", sorted(READ_ONLY))
+def test_pages_that_only_show_take_no_post(name: str, urls: dict[str, str], root_client: Client) -> None:
+    assert root_client.post(urls[name]).status_code == 405
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - READ_ONLY - POST_ONLY))
+def test_forms_take_neither_put_nor_delete(name: str, urls: dict[str, str], root_client: Client) -> None:
+    assert root_client.put(urls[name]).status_code == 405
+    assert root_client.delete(urls[name]).status_code == 405
+
+
+@pytest.mark.parametrize("name", ABOUT_A_USER)
+def test_an_administrator_cannot_see_or_touch_root(name: str, root: User, admin_client: Client) -> None:
+    url = reverse(f"ops:{name}", args=[root.pk])
+
+    assert admin_client.get(url).status_code == 404
+    assert (
+        admin_client.post(url, {"amount": "5", "unit": "usd"}).status_code == 404
+        if name != "user-detail"
+        else True
+    )
+    assert not LedgerEntry.objects.exists()
+
+
+@pytest.mark.parametrize("name", ABOUT_A_USER[1:])
+def test_an_administrator_cannot_touch_another_one(name: str, admin: User, admin_client: Client) -> None:
+    assert admin_client.get(reverse(f"ops:{name}", args=[admin.pk])).status_code == 404
+
+
+def test_root_is_missing_from_what_an_administrator_sees(admin_client: Client) -> None:
+    hidden = make_root(username="the-hidden-root", balance=77_000_000)
+
+    for name in ("users", "ledger", "ledger-export", "dashboard"):
+        answer = admin_client.get(reverse(f"ops:{name}"))
+        content = b"".join(answer.streaming_content) if answer.streaming else answer.content
+        assert hidden.username.encode() not in content, name
+
+
+def test_a_post_without_a_csrf_token_is_refused(root: User, person: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(root)
+
+    assert strict.post(reverse("ops:user-top-up", args=[person.pk]), {"amount": "5"}).status_code == 403

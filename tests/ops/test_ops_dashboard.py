@@ -1,0 +1,114 @@
+from datetime import timedelta
+from decimal import Decimal
+
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import User
+from billing.models import BalanceSnapshot, Channel
+from billing.services.settle import settle
+from tests.factories import make_channel, make_root, make_token, make_user, settlement
+
+URL = "/ops/"
+
+
+def snapshot(channel: Channel, remaining: str | None, **fields: object) -> None:
+    amount = None if remaining is None else Decimal(remaining)
+    data = {"kind": "balance", "created_at": timezone.now(), **fields}
+    BalanceSnapshot.objects.create(channel=channel, remaining=amount, **data)
+
+
+def test_the_first_steps_stand_there_until_all_are_done(root_client: Client, root: User) -> None:
+    made = make_token(make_user(balance=1_000))
+    channel = make_channel()
+    before = root_client.get(URL)
+
+    settle(settlements=[settlement(made, channel, quota=5, created_at=timezone.now())], at=timezone.now())
+
+    steps = before.context["steps"]
+    assert (steps.has_channel, steps.has_quota, steps.has_token, steps.has_call) == (True, True, True, False)
+    assert "First steps" in before.content.decode()
+    assert "First steps" not in root_client.get(URL).content.decode()
+
+
+def test_both_quotas_stand_side_by_side_and_unknown_is_not_zero(root_client: Client) -> None:
+    make_user(balance=1_500_000)
+    known, yuan, unlimited = make_channel(), make_channel(), make_channel()
+    make_channel(name="tells nothing")
+    snapshot(known, "1")
+    snapshot(known, "600.25")
+    snapshot(known, "30", kind="spend_limit")
+    snapshot(yuan, "88.10", currency="CNY")
+    snapshot(unlimited, None, is_unlimited=True)
+
+    sides = root_client.get(URL).context["sides"]
+
+    assert sides.owed == 1_500_000
+    assert sides.upstream == 300_125_000
+    assert (sides.known, sides.unknown, sides.unlimited) == (2, 1, 1)
+    assert sides.others == {"CNY": Decimal("88.10")}
+
+
+def test_without_any_known_balance_the_providers_side_says_unknown(root_client: Client) -> None:
+    make_channel()
+
+    answer = root_client.get(URL)
+
+    assert answer.context["sides"].known == 0
+    assert '<div class="stat-value">Unknown</div>' in answer.content.decode()
+
+
+def test_an_old_balance_is_marked_as_old(root_client: Client) -> None:
+    snapshot(make_channel(), "5", created_at=timezone.now() - timedelta(hours=1))
+
+    answer = root_client.get(URL)
+
+    assert answer.context["sides"].stale == 1
+    assert "Old:" in answer.content.decode()
+
+
+def test_use_is_summed_with_cost_and_margin(root_client: Client) -> None:
+    made, channel, now = make_token(make_user(balance=10_000)), make_channel(), timezone.now()
+    calls = [
+        settlement(made, channel, quota=1000, upstream_cost=1_600_001, created_at=now),
+        settlement(made, channel, quota=0, upstream_cost=0, status="failed", created_at=now),
+        settlement(made, channel, quota=500, created_at=now - timedelta(days=3)),
+    ]
+
+    settle(settlements=calls, at=now)
+
+    context = root_client.get(URL).context
+    today = context["today"]
+    assert (today.calls, today.failures, today.quota, today.cost, today.margin) == (2, 1, 1000, 801, 199)
+    assert context["top_models"][0]["quota"] == 1500
+    assert context["chart"]["series"][0]["label"] == "test-model"
+    assert context["chart"]["series"][0]["values"][3:] == [0.001, 0.0, 0.0, 0.002]
+
+
+def test_an_administrator_does_not_see_roots_top_ups(admin_client: Client) -> None:
+    make_root(balance=9)
+    make_user(balance=4)
+
+    assert [entry.amount for entry in admin_client.get(URL).context["credits"]] == [4]
+
+
+def test_the_page_costs_the_same_number_of_queries_however_much_there_is(
+    root_client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    def open_page() -> None:
+        with django_assert_num_queries(17):
+            root_client.get(URL)
+
+    def make_more() -> None:
+        snapshot(make_channel(), "5")
+        call = settlement(
+            make_token(make_user(balance=10_000)), make_channel(), quota=5, created_at=timezone.now()
+        )
+        settle(settlements=[call], at=timezone.now())
+
+    make_more()
+    open_page()
+    for _ in range(4):
+        make_more()
+    open_page()
