@@ -90,19 +90,25 @@
 
   // The slide-over opens when something is asked for into #slideover-body, and closes on "slideover:close".
   const panel = $("#slideover"), body = $("#slideover-body");
+  let opener; // what the focus goes back to
   const slideover = () => tabler.Offcanvas.getOrCreateInstance(panel);
   on("htmx:beforeRequest", (event) => {
     if (event.detail.target !== body || body.contains(event.detail.elt)) return;
+    opener = event.detail.elt;
     body.replaceChildren($("#slideover-loading").content.cloneNode(true));
     slideover().show();
   });
   const enter = () => {
-    $("[aria-invalid=true], [autofocus], .offcanvas-body :is(input:not([type=hidden]), select, textarea)", body)?.focus();
+    const found = $("[aria-invalid=true]", body) ?? $("[autofocus]", body);
+    (found ?? $(".offcanvas-body :is(input:not([type=hidden]), select, textarea)", body))?.focus();
   };
   on("htmx:afterSettle", (event) => { if (event.detail.target === body) enter(); });
   panel?.addEventListener("shown.bs.offcanvas", enter);
   on("slideover:close", () => slideover().hide());
-  panel?.addEventListener("hidden.bs.offcanvas", () => body.replaceChildren());
+  panel?.addEventListener("hidden.bs.offcanvas", () => {
+    body.replaceChildren();
+    if (opener?.isConnected) opener.focus();
+  });
 
   // A request that failed without an answer of its own.
   const failed = (event) => {
