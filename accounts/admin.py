@@ -14,12 +14,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related: ClassVar[bool | list[str] | tuple[str, ...]] = True
     show_full_result_count = False
 
-    def get_fields(self, _request: HttpRequest, _obj: Any = None) -> list[str]:
+    def get_fields(self, _request: HttpRequest, _obj: Any = None) -> list[Any]:
         """Every column but the excluded ones, also those that no form would have."""
         hidden = self.exclude or ()
         return [field.name for field in self.opts.fields if field.name not in hidden]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return self.get_fields(request, obj)
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
