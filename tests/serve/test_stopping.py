@@ -1,5 +1,6 @@
 """Ending: nothing is cut that could finish, and nothing is left behind."""
 
+import json
 import signal
 import socket
 from contextlib import ExitStack, closing, suppress
@@ -9,29 +10,52 @@ import psutil
 from tests.serve.installation import Installation, Serving, wait_until
 
 
-def test_a_stop_lets_calls_finish_and_leaves_nothing_behind(installation: Installation) -> None:
+KEY = "k" * 48
+CALL = {"model": "sandbox-slow", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+TOP_UP = """
+from accounts.models import User
+from billing.services.accounts import top_up
+from django.utils.timezone import now
+root = User.objects.get()
+top_up(actor=root, user=root, quota=500_000, at=now())
+"""
+
+
+def test_a_stop_lets_calls_finish_and_leaves_nothing_behind(unstarted: Installation) -> None:
     with ExitStack() as stack:
-        serving = stack.enter_context(installation.serving("--workers", "2"))
+        serving = stack.enter_context(unstarted.serving("--workers", "2", INITIAL_ROOT_TOKEN=KEY))
         serving.wait_until_ready()
+        unstarted.shell(TOP_UP)
         # two web, worker with two, beat, sandbox, valkey
         children = wait_until(lambda: _all(serving.children(), 8), "all children")
-        connection = stack.enter_context(closing(serving.connect()))
-        connection.putrequest("POST", "/accounts/login/")
-        connection.putheader("Content-Length", "10")
-        connection.endheaders(b"half of")
+        upload = stack.enter_context(closing(serving.connect()))
+        upload.putrequest("POST", "/accounts/login/")
+        upload.putheader("Content-Length", "10")
+        upload.endheaders(b"half of")
+        call = stack.enter_context(closing(serving.connect()))
+        call.request("POST", "/v1/chat/completions", json.dumps(CALL), {"Authorization": f"Bearer sk-{KEY}"})
+        streamed = call.getresponse()
+        beginning = streamed.readline()
         server_side_knows(serving)
 
         serving.process.send_signal(signal.SIGTERM)
         serving.read_until("Stopping")
         wait_until(lambda: refuses(serving), "no new connections")
-        connection.send(b" it")
-        answer = connection.getresponse()
+        upload.send(b" it")
+        uploaded = upload.getresponse()
+        end = streamed.read()
         status = serving.exit_status()
 
-    assert answer.status == 403  # by Django, for want of a cookie
+    assert uploaded.status == 403  # by Django, for want of a cookie
+    assert beginning.startswith(b"data: {")
+    assert b"data: [DONE]" in end
     assert status == 0
     assert serving.output.endswith("Stopped.\n")
     assert [child for child in children if child.is_running()] == []
+    assert unstarted.rows("SELECT count(*) FROM billing_hold") == [(0,)]
+    [(balance, used)] = unstarted.rows("SELECT balance, used_quota FROM billing_quotaaccount")
+    assert used > 0
+    assert balance == 500_000 - used
 
 
 def test_whoever_asks_twice_does_not_wait(installation: Installation) -> None:
