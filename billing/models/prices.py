@@ -33,9 +33,23 @@ class ModelPrice(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(
+                # A comparison with NULL would let a row pass, so each part says what is there.
                 condition=Q(is_withdrawn=True)
-                | Q(request_price__gte=0, input_price__isnull=True, output_price__isnull=True)
-                | Q(request_price__isnull=True, input_price__gte=0, output_price__gte=0),
+                | Q(
+                    request_price__isnull=False,
+                    request_price__gte=0,
+                    input_price__isnull=True,
+                    cached_input_price__isnull=True,
+                    output_price__isnull=True,
+                )
+                | Q(
+                    Q(cached_input_price__isnull=True) | Q(cached_input_price__gte=0),
+                    request_price__isnull=True,
+                    input_price__isnull=False,
+                    input_price__gte=0,
+                    output_price__isnull=False,
+                    output_price__gte=0,
+                ),
                 name="model_price_per_token_or_per_request",
             ),
         ]
