@@ -9,7 +9,6 @@ import psutil
 
 from tests.serve.installation import Installation, Serving, wait_until
 
-
 KEY = "k" * 48
 CALL = {"model": "sandbox-slow", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 TOP_UP = """
