@@ -41,7 +41,8 @@ def redeem(request: UserHttpRequest) -> HttpResponse:
 
 
 def _answer(request: UserHttpRequest, form: RedeemForm, *, status: int = 200) -> HttpResponse:
-    name = "portal/_redeem_box.html" if request.htmx else "portal/redeem.html"
+    is_box = request.htmx and request.method == "POST"
+    name = "portal/_redeem_box.html" if is_box else "portal/redeem.html"
     user = request.user
     redeemed = LedgerEntry.objects.filter(account_id=user.pk, kind=EntryKind.REDEMPTION).order_by("-pk")
     context = {"form": form, "account": account_of(user=user), "redeemed": redeemed[:_NEWEST]}

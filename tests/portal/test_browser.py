@@ -1,0 +1,205 @@
+"""The pages as a person uses them: in Chromium, with and without scripts, watched for blocked content."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import BrowserContext, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from accounts.models import AccessToken, Token, User
+from billing.services.settle import settle
+from redemption.services import create_batch
+from tests.factories import NOON, balance_of, make_channel, make_root, make_token, make_user, settlement
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PAGES = [
+    "/",
+    "/tokens/",
+    "/tokens/new/",
+    "/usage/",
+    "/usage/?since=2026-03-02&until=2026-03-01",
+    "/statement/",
+    "/redeem/",
+    "/settings/",
+    "/settings/access-tokens/new/",
+]
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+
+
+@pytest.fixture
+def person(transactional_db: None) -> User:
+    return make_user(username="ann", balance=5_000_000)
+
+
+@pytest.fixture
+def sign_in(live_server: LiveServer, person: User) -> Callable[[BrowserContext], None]:
+    def _sign_in(context: BrowserContext) -> None:
+        client = Client()
+        client.force_login(person)
+        value = client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}])
+
+    return _sign_in
+
+
+@pytest.fixture
+def view(page: Page, context: BrowserContext, sign_in: Callable[[BrowserContext], None]) -> Iterator[Page]:
+    """A signed-in page; afterwards nothing may have been blocked or have failed in it."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    sign_in(context)
+    yield page
+    assert [text for text in complaints if "422" not in text] == []
+
+
+def _spend(person: User) -> None:
+    token, channel = make_token(person, name="plug-in", quota_limit=1000), make_channel(models=["m1", "m2"])
+    settle(settlements=[settlement(token, channel, quota=500) for _ in range(3)], at=NOON)
+
+
+def _one_code() -> str:
+    _batch, [code] = create_batch(actor=make_root(), name="b", quota=2_500_000, count=1, at=NOON)
+    return code
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_fits(
+    view: Page, live_server: LiveServer, person: User, width: int, scheme: str
+) -> None:
+    _spend(person)
+    view.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    view.set_viewport_size({"width": width, "height": 900})
+    for url in PAGES:
+        view.goto(live_server.url + url)
+
+        found = Axe().run(view, options=WCAG).response["violations"]
+
+        assert [(url, rule["id"], rule["nodes"][0]["html"]) for rule in found] == []
+        assert view.evaluate("document.documentElement.scrollWidth") <= width, url
+
+
+def test_a_token_is_made_in_the_slide_over_and_appears_in_the_list(
+    view: Page, live_server: LiveServer, person: User
+) -> None:
+    view.goto(f"{live_server.url}/tokens/")
+    view.get_by_role("link", name="New token").click()
+    panel = view.locator("#slideover")
+    expect(panel.get_by_label("Most it may ever spend")).to_be_hidden()
+    panel.get_by_label("Name").fill("made here")
+    panel.get_by_label("A limit of its own").check()
+    panel.get_by_label("Most it may ever spend").fill("1,5")
+    panel.get_by_role("button", name="Create token").click()
+    expect(panel.get_by_text("Enter a number such as 5 or 12.50.")).to_be_visible()
+    expect(panel.get_by_label("Most it may ever spend")).to_be_focused()
+    panel.get_by_label("Most it may ever spend").fill("1.5")
+    panel.get_by_role("button", name="Create token").click()
+
+    expect(panel.get_by_label("Key")).to_have_value(re.compile("^sk-"))
+    expect(view.locator("#list").get_by_role("link", name="made here")).to_be_visible()
+    panel.get_by_role("button", name="Close").last.click()
+    expect(panel).to_be_hidden()
+    assert Token.objects.select_related("quota").get(user=person).quota.quota_limit == 750_000
+
+
+def test_a_token_is_disabled_and_deleted_from_its_menu(
+    view: Page, live_server: LiveServer, person: User
+) -> None:
+    make_token(person, name="short-lived")
+    view.goto(f"{live_server.url}/tokens/")
+    view.get_by_role("button", name="Actions for short-lived").click()
+    view.get_by_role("button", name="Disable").click()
+    expect(view.locator("#list").get_by_text("Disabled").last).to_be_visible()
+
+    view.get_by_role("button", name="Actions for short-lived").click()
+    view.get_by_role("button", name="Delete").click()
+    expect(view.get_by_role("dialog")).to_contain_text("This cannot be undone.")
+    view.get_by_role("dialog").get_by_role("button", name="Delete").click()
+
+    expect(view.get_by_text("No tokens yet")).to_be_visible()
+    assert not Token.objects.exists()
+
+
+def test_a_code_redeemed_on_the_overview_changes_the_balance_at_once(
+    view: Page, live_server: LiveServer, person: User
+) -> None:
+    code = _one_code()
+    view.goto(f"{live_server.url}/")
+    view.get_by_label("Code", exact=True).fill(f"  {code.lower()} ")
+    view.get_by_role("button", name="Redeem").click()
+
+    expect(view.locator("#available")).to_have_text("$15.00")
+    expect(view.locator("#list").get_by_text(f"Redeemed code …{code[-4:]}")).to_be_visible()
+    view.get_by_label("Code", exact=True).fill(code)
+    view.get_by_role("button", name="Redeem").click()
+    expect(view.get_by_text("This code cannot be redeemed.")).to_be_visible()
+    assert balance_of(person) == 7_500_000
+
+
+def test_a_code_redeemed_on_its_own_page_joins_the_list_there(
+    view: Page, live_server: LiveServer, person: User
+) -> None:
+    code = _one_code()
+    view.goto(f"{live_server.url}/redeem/?code={code}")
+    view.get_by_role("button", name="Redeem", exact=True).click()
+
+    expect(view.locator("#available")).to_have_text("$15.00")
+    expect(view.locator("#list").get_by_text(f"…{code[-4:]}")).to_be_visible()
+
+
+def test_filters_and_details_work_in_place(view: Page, live_server: LiveServer, person: User) -> None:
+    _spend(person)
+    view.goto(f"{live_server.url}/usage/")
+    view.get_by_label("Status").select_option("failed")
+    expect(view.get_by_text("No call matches")).to_be_visible()
+    assert "status=failed" in view.url
+    view.get_by_label("Status").select_option("")
+    view.get_by_role("link", name="test-model").first.click()
+
+    expect(view.locator("#slideover").get_by_label("Request id")).to_have_value(re.compile("^request-"))
+
+
+def test_an_access_token_is_made_and_revoked(view: Page, live_server: LiveServer, person: User) -> None:
+    view.goto(f"{live_server.url}/settings/")
+    view.get_by_role("link", name="New access token").click()
+    view.locator("#slideover").get_by_label("Name").fill("report")
+    view.locator("#slideover").get_by_role("button", name="Create").click()
+    expect(view.locator("#slideover").get_by_label("Access token")).to_have_value(re.compile("^oa-"))
+    view.locator("#slideover").get_by_role("button", name="Close").last.click()
+    view.get_by_role("button", name="Revoke").click()
+    view.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+
+    expect(view.get_by_text("No access tokens")).to_be_visible()
+    assert not AccessToken.objects.exists()
+
+
+@pytest.mark.browser_context_args(java_script_enabled=False)
+def test_without_scripts_codes_are_redeemed_and_tokens_made_and_deleted(
+    page: Page,
+    context: BrowserContext,
+    sign_in: Callable[[BrowserContext], None],
+    live_server: LiveServer,
+    person: User,
+) -> None:
+    sign_in(context)
+    page.goto(f"{live_server.url}/")
+    page.get_by_label("Code", exact=True).fill(_one_code())
+    page.get_by_role("button", name="Redeem").click()
+    expect(page.get_by_text("$5.00 was added. You have $15.00 now.")).to_be_visible()
+
+    page.goto(f"{live_server.url}/tokens/")
+    page.get_by_role("link", name="New token").click()
+    page.get_by_label("Name").fill("plain")
+    page.get_by_role("button", name="Create token").click()
+    expect(page.get_by_label("Key")).to_have_value(re.compile("^sk-"))
+    page.get_by_role("link", name="Done").click()
+    page.get_by_role("link", name="plain").click()
+    page.get_by_role("button", name="Delete").click()
+
+    expect(page.get_by_text("Token “plain” was deleted.")).to_be_visible()
