@@ -74,7 +74,7 @@ def update_user(
         check_may_manage(actor=actor, user=user)
         if role != user.role and not actor.is_root:
             raise PermissionDeniedError
-        locked = User.objects.select_for_update().get(pk=user.pk)
+        locked: User = User.objects.select_for_update().get(pk=user.pk)
         locked.display_name, locked.email, locked.role = display_name, email, role
         locked.group, locked.status = group, status
         locked.full_clean()
