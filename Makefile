@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export HOST PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench
+.PHONY: help run test lint messages bench
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,8 +31,11 @@ lint: $(VENV)/dev.stamp ## Check style, types, imports, templates, migrations an
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python scripts/check_translations.py
 
+messages: $(VENV)/dev.stamp ## Collect texts for translation and compile the catalogues
+	@$(BIN)/python scripts/messages.py
+
 bench: $(VENV)/dev.stamp ## Run the benchmarks
-	@for bench in bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@$(BIN)/python -m bench.relay $(ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -7,5 +7,5 @@ from accounts.models import SiteSettings
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    def is_open_for_signup(self, request: HttpRequest) -> bool:
+    def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002  allauth passes it
         return SiteSettings.objects.filter(is_signup_open=True).exists()

@@ -10,9 +10,8 @@ from functools import lru_cache
 from importlib.metadata import version
 
 from genai_prices import data_snapshot
-from genai_prices.types import ModelInfo
+from genai_prices.types import ModelInfo, TieredPrices
 from genai_prices.types import ModelPrice as CataloguePrice
-from genai_prices.types import TieredPrices
 
 from billing.pricing import Rate, Tier, nano
 

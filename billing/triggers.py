@@ -11,7 +11,8 @@ _CREATE = {
     ],
     "postgresql": [
         """CREATE FUNCTION billing_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-           BEGIN RAISE EXCEPTION 'ledger entries are append-only' USING ERRCODE = 'integrity_constraint_violation';
+           BEGIN RAISE EXCEPTION 'ledger entries are append-only'
+             USING ERRCODE = 'integrity_constraint_violation';
            END $$""",
         """CREATE TRIGGER ledger_entry_no_update BEFORE UPDATE OR DELETE ON billing_ledgerentry
            FOR EACH ROW EXECUTE FUNCTION billing_refuse_change()""",

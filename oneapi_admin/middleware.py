@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 
 from oneapi_admin.lib.request_id import HEADER, new_request_id
+from oneapi_admin.probes import PROBES
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -25,6 +26,17 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response.headers[HEADER] = request_id
         return response
+
+
+class ProbeMiddleware:
+    """Answer probes before anything asks for a known host name: they come by address."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        probe = PROBES.get(request.path)
+        return probe(request) if probe else self.get_response(request)
 
 
 class UserLocaleMiddleware:
@@ -53,7 +65,7 @@ class HtmxLoginRedirectMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        location = response.headers.get("Location", "")
-        if request.headers.get("HX-Request") and response.status_code == 302 and location.startswith("/accounts/login"):
+        is_sent_to_login = response.headers.get("Location", "").startswith("/accounts/login")
+        if request.headers.get("HX-Request") and response.status_code == 302 and is_sent_to_login:
             return HttpResponse(status=204, headers={"HX-Redirect": "/accounts/login/"})
         return response

@@ -4,11 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 from accounts.views import set_language
-from oneapi_admin.views import healthz, readyz
 
 urlpatterns = [
-    path("healthz", healthz, name="healthz"),
-    path("readyz", readyz, name="readyz"),
     path("i18n/setlang/", set_language, name="set_language"),
     path("accounts/", include("allauth.urls")),
     path("ops/", include("oneapi_admin.urls_ops")),

@@ -32,9 +32,7 @@ class CodeNotRedeemableError(DomainError):
     code = "code_not_redeemable"
     http_status = 409
     message = _("This code cannot be redeemed.")
-    remedy = _(
-        "Check it for typing errors. If it was used before, its amount is in the statement of whoever used it."
-    )
+    remedy = _("Check it for typing errors. A used code is in the statement of whoever used it.")
 
 
 class BatchTooLargeError(DomainError):

@@ -44,7 +44,7 @@ class Completion:
         return "length" if self.is_cut else "stop"
 
 
-def complete(request: ChatRequest, *, id: str, created: int) -> Completion:
+def complete(request: ChatRequest, *, id: str, created: int) -> Completion:  # noqa: A002  OpenAI's name
     """Answer with the last words of the last user message.
 
     As many as ``max_tokens`` allows; a forced length longer than the message is filled up with a fixed word.

@@ -26,9 +26,7 @@ def main() -> int:
         (e.msgctxt, e.msgid, e.msgstr, str(e.msgstr_plural))
         for e in polib.mofile(str(ROOT / CATALOGUE.with_suffix(".mo")))
     }
-    expected = {
-        (e.msgctxt, e.msgid, e.msgstr, str(e.msgstr_plural)) for e in committed.translated_entries()
-    }
+    expected = {(e.msgctxt, e.msgid, e.msgstr, str(e.msgstr_plural)) for e in committed.translated_entries()}
     if compiled != expected:
         problems.append("the compiled catalogue is not current: run make messages")
     print("\n".join(problems) or f"{len(committed)} texts, all translated")
@@ -40,7 +38,17 @@ def _collected() -> set[tuple[str | None, str]]:
         copy = Path(folder)
         for name in SOURCES:
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        command = [sys.executable, "-m", "django", "makemessages", "-l", "zh_Hans", "--no-location", "-v", "0"]
+        command = [
+            sys.executable,
+            "-m",
+            "django",
+            "makemessages",
+            "-l",
+            "zh_Hans",
+            "--no-location",
+            "-v",
+            "0",
+        ]
         subprocess.run(command, cwd=copy, check=True)
         collected = polib.pofile(str(copy / CATALOGUE))
     return {(entry.msgctxt, entry.msgid) for entry in collected if not entry.obsolete}

@@ -18,7 +18,9 @@ def main() -> int:
         print(f"\n=== {database} ===", flush=True)
         started = time.monotonic()
         command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
-        status = subprocess.run(command, env={**os.environ, "TEST_DATABASE": database}, check=False).returncode
+        status = subprocess.run(
+            command, env={**os.environ, "TEST_DATABASE": database}, check=False
+        ).returncode
         statuses[database] = (status, time.monotonic() - started)
     print()
     for database, (status, seconds) in statuses.items():

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.validators import validate_group
 from billing.models import Channel
 from billing.services.channels import ChannelSettings, normalized_base_url
+from billing.validators import validate_base_url
 
 MAX_MODEL_LENGTH = 128
 _KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
@@ -16,10 +17,10 @@ _KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 class ChannelForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=64)
-    base_url = forms.URLField(
+    base_url = forms.CharField(
         label=_("Base URL"),
         max_length=255,
-        assume_scheme="https",
+        validators=[validate_base_url],
         help_text=_(
             "Where the provider's OpenAI-compatible API is. A final /v1 is left off, since each call adds it."
         ),

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from billing.validators import validate_base_url
 from oneapi_admin.lib.secrets import decrypt, encrypt
 
 _KEY_PURPOSE = "billing.channel_key"
@@ -21,7 +22,7 @@ class Channel(models.Model):
     """An account with an OpenAI-compatible provider."""
 
     name = models.CharField(_("name"), max_length=64)
-    base_url = models.URLField(_("base URL"), max_length=255)
+    base_url = models.CharField(_("base URL"), max_length=255, validators=[validate_base_url])
     encrypted_key = models.TextField(editable=False)
     key_hint = models.CharField(max_length=16, editable=False)
     model_mapping = models.JSONField(_("model mapping"), default=dict, blank=True)

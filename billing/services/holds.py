@@ -208,7 +208,8 @@ def drop_holds(
     lock_rows(cursor, QuotaAccount, ["user_id"], (account_id for account_id, _ in pairs), pk="user_id")
     lock_rows(cursor, TokenQuota, ["token_id"], (token_id for _, token_id in pairs), pk="token_id")
     cursor.execute(
-        f"DELETE FROM {table(Hold)} WHERE request_id IN {names} RETURNING request_id, account_id, token_id, amount",
+        f"DELETE FROM {table(Hold)} WHERE request_id IN {names}"
+        " RETURNING request_id, account_id, token_id, amount",
         list(request_ids),
     )
     dropped: list[tuple[str, int, int, int]] = cursor.fetchall()

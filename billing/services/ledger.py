@@ -95,9 +95,7 @@ def insert_entries(entries: Sequence[LedgerEntry]) -> None:
     """
     at = connection.ops.adapt_datetimefield_value
     rows = [
-        (e.account_id, e.kind, e.amount, e.balance_after, e.actor_id, e.memo, e.reference, e.idempotency_key)
-        + (at(e.created_at),)
-        for e in entries
+        (*(getattr(entry, column) for column in _COLUMNS[:-1]), at(entry.created_at)) for entry in entries
     ]
     with connection.cursor() as cursor:
         insert_rows(

@@ -76,7 +76,8 @@ def update_from_values(
     :param rows: the key first, then the values, all integers or timestamps
     """
     cursor.execute(
-        f"UPDATE {table(model)} AS t SET {assignments} FROM (VALUES {placeholders(rows)}) AS v WHERE t.{pk} = v.column1",
+        f"UPDATE {table(model)} AS t SET {assignments}"
+        f" FROM (VALUES {placeholders(rows)}) AS v WHERE t.{pk} = v.column1",
         flat(rows),
     )
 

@@ -184,3 +184,9 @@ def test_wrong_arguments_are_named(
 
     assert done.returncode == 1
     assert message in done.stderr
+
+
+def test_probes_answer_by_whatever_name_they_come(server: Serving) -> None:
+    answers = [server.get(path, Host="10.1.2.3") for path in ("/healthz", "/readyz")]
+
+    assert [answer.status for answer in answers] == [200, 200]
