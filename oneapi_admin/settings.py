@@ -287,5 +287,6 @@ SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 
 configure_structlog()
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # it is RequestIdMiddleware's, whatever the caller sent
 DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"
 structlog.contextvars.clear_contextvars()

@@ -49,6 +49,7 @@ def _collected() -> set[tuple[str | None, str]]:
             "-v",
             "0",
         ]
+        (copy / "locale").mkdir(exist_ok=True)
         subprocess.run(command, cwd=copy, check=True)
         collected = polib.pofile(str(copy / CATALOGUE))
     return {(entry.msgctxt, entry.msgid) for entry in collected if not entry.obsolete}

@@ -52,6 +52,11 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright's event loop stays open, and other tests need to run their own."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Browser tests need Chromium; without it they are skipped, or fail where everything is required."""
     browser = os.environ.get("CHROMIUM", "/usr/bin/chromium")

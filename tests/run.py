@@ -1,4 +1,4 @@
-"""Run the whole suite on every database: ``python -m tests.run [pytest arguments]``.
+"""Run the whole suite on every database, side by side: ``python -m tests.run [pytest arguments]``.
 
 What a machine cannot provide is skipped with a reason on the last lines; with ``REQUIRE_ALL=1`` such a
 skip is a failure.
@@ -7,25 +7,37 @@ skip is a failure.
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 DATABASES = ("sqlite", "postgresql")
 
 
 def main() -> int:
+    started = time.monotonic()
+    runs = {database: _start(database) for database in DATABASES}
     statuses = {}
-    for database in DATABASES:
-        print(f"\n=== {database} ===", flush=True)
-        started = time.monotonic()
-        command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
-        status = subprocess.run(
-            command, env={**os.environ, "TEST_DATABASE": database}, check=False
-        ).returncode
-        statuses[database] = (status, time.monotonic() - started)
-    print()
-    for database, (status, seconds) in statuses.items():
-        print(f"{database}: {'passed' if status == 0 else f'FAILED ({status})'} in {seconds:.0f} s")
-    return int(any(status for status, _seconds in statuses.values()))
+    for database, (process, output) in runs.items():
+        statuses[database] = process.wait()
+        output.seek(0)
+        print(f"\n=== {database} ===\n{output.read()}", flush=True)
+    for database, status in statuses.items():
+        print(f"{database}: {'passed' if status == 0 else f'FAILED ({status})'}")
+    print(f"{time.monotonic() - started:.0f} s")
+    return int(any(statuses.values()))
+
+
+def _start(database: str) -> "tuple[subprocess.Popen[str], tempfile._TemporaryFileWrapper[str]]":
+    output = tempfile.NamedTemporaryFile("w+", prefix=f"tests-{database}-", suffix=".log")  # noqa: SIM115
+    print(f"{database}: running; its output follows and is in {output.name} meanwhile", flush=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *sys.argv[1:]],
+        env={**os.environ, "TEST_DATABASE": database},
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return process, output
 
 
 if __name__ == "__main__":

@@ -59,5 +59,5 @@ class GroupPriceForm(forms.Form):
     multiplier = _UsdField(
         label=_("Multiplier"),
         required=True,
-        help_text=_("What its members pay as a multiple of every price: 0.8 is 20 % off, 0 is free."),
+        help_text=_("What its members pay as a multiple of every price: 0.8 takes a fifth off, 0 is free."),
     )

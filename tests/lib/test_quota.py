@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from oneapi_admin.lib.quota import MAX_QUOTA, QUOTA_PER_USD, format_usd, from_usd, to_usd
 
-quick = settings(deadline=None, max_examples=200)
+quick = settings(deadline=None, max_examples=100)
 amounts = st.integers(-MAX_QUOTA, MAX_QUOTA)
 fine_amounts = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12)
 

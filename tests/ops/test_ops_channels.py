@@ -42,8 +42,8 @@ def test_a_connected_channel_has_what_was_entered_without_a_final_v1(admin_clien
     [
         ({"key": ""}, "required"),
         ({"key": "two words"}, "A key has no spaces"),
-        ({"base_url": "ftp://files.example.com"}, "begins with https:// or http://"),
-        ({"base_url": "not an address"}, "valid URL"),
+        ({"base_url": "ftp://files.example.com"}, "Enter an address such as"),
+        ({"base_url": "not an address"}, "Enter an address such as"),
         ({"models": " \n "}, "required"),
         ({"models": "a model"}, "has a space in it"),
         ({"models": "m" * 129}, "longer than 128"),

@@ -295,7 +295,7 @@ def test_a_disabled_code_is_refused_until_it_is_enabled_again() -> None:
 
 
 @pytest.mark.parametrize("is_enabled", [True, False])
-def test_a_used_code_stays_used_also_for_whoever_saw_it_before(is_enabled: bool) -> None:  # noqa: FBT001
+def test_a_used_code_stays_used_also_for_whoever_saw_it_before(is_enabled: bool) -> None:
     code = make_code()
     seen_before = RedemptionCode.objects.get()
     redeem(code, make_user())

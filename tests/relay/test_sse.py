@@ -61,7 +61,7 @@ def test_a_stream_that_arrives_byte_by_byte_says_the_same_as_one_that_arrives_at
 
 @quick
 @given(st.sets(st.integers(1, len(STREAM) - 1), max_size=12), st.booleans())
-def test_however_a_stream_is_cut_into_pieces_it_says_the_same(cuts: set[int], wants_usage: bool) -> None:  # noqa: FBT001
+def test_however_a_stream_is_cut_into_pieces_it_says_the_same(cuts: set[int], wants_usage: bool) -> None:
     places = [0, *sorted(cuts), len(STREAM)]
     pieces = [STREAM[start:end] for start, end in zip(places, places[1:], strict=False)]
 
