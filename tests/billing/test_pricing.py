@@ -24,7 +24,10 @@ from billing.pricing import (
 quick = settings(deadline=None, max_examples=150)
 UNITS_PER_NANO_USD = Fraction(500_000, 10**9)
 
-token_counts = st.one_of(st.integers(0, 50), st.integers(0, 2_000_000), st.sampled_from([200_000, 200_001]))
+STARTS = [0, 10, 1_000, 200_000, 1_000_000]
+"""Where tiers begin; a count that is exactly one of them still pays the lower tier."""
+
+token_counts = st.one_of(st.integers(0, 50), st.integers(0, 2_000_000), st.sampled_from(STARTS))
 prices = st.one_of(st.just(0), st.integers(1, 50), st.integers(0, 100 * 10**9))
 multipliers = st.one_of(
     st.sampled_from([Decimal(0), Decimal(1), Decimal("0.000001"), Decimal("0.8"), Decimal("1.333333")]),
@@ -34,7 +37,7 @@ multipliers = st.one_of(
 
 @st.composite
 def token_rates(draw, output_prices=prices) -> Rate:
-    starts = [-1, *sorted(draw(st.sets(st.sampled_from([0, 10, 1_000, 200_000, 1_000_000]), max_size=2)))]
+    starts = [-1, *sorted(draw(st.sets(st.sampled_from(STARTS), max_size=2)))]
     tiers = tuple(
         Tier(above=start, input=draw(prices), cached_input=draw(prices), output=draw(output_prices))
         for start in starts

@@ -136,10 +136,11 @@ def test_usage_that_comes_with_text_is_read_and_the_text_passes_without_it() -> 
 
 def test_of_usage_on_every_event_the_last_counts() -> None:
     early = {"prompt_tokens": 10, "completion_tokens": 1}
+    stream = [event("a", usage=early), event("b", usage=USAGE), event("c", usage=None)]
 
-    events, _output = fed([event("a", usage=early), event("b", usage=USAGE), event("c", usage=None)])
+    filters = [fed(stream)[0], fed([b"".join(stream)])[0]]
 
-    assert events.usage == TokenCounts(prompt=10, completion=5)
+    assert [events.usage for events in filters] == [TokenCounts(prompt=10, completion=5)] * 2
 
 
 def test_half_a_surrogate_pair_beside_usage_passes_as_its_escape() -> None:

@@ -37,7 +37,7 @@ class Person:
         page.locator("[name=login]").fill(name)
         page.locator("[name=password]").fill(password)
         page.get_by_role("button", name="Sign in", exact=True).click()
-        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        page.wait_for_url(lambda url: "/accounts/login/" not in url)
 
     def creates_user(self, name: str, password: str, *, dollars: str) -> None:
         page = self.open("/ops/users/")
