@@ -147,3 +147,13 @@ def test_the_overview_takes_few_queries_however_much_there_is(
 
     with django_assert_max_num_queries(10):
         console.get(reverse("portal:overview"))
+
+
+def test_an_operator_sees_a_channel_that_never_told_its_balance_as_unknown(db: None, client: Client) -> None:
+    make_channel()
+    client.force_login(make_root())
+
+    answer = client.get("/")
+
+    assert answer.status_code == 200
+    assert "unknown" in answer.content.decode()

@@ -71,7 +71,7 @@ def status(variant: str, text: str) -> SafeString:
 @register.simple_tag
 def when(moment: datetime | None, form: str = "minute") -> SafeString:
     """``2026-03-01 14:05`` in the current time zone; ``form`` is date, minute or second."""
-    if moment is None:
+    if not moment:  # None, or the empty text of a variable that is not there
         return SafeString('<span class="text-secondary">–</span>')
     local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
     pattern = {"date": "Y-m-d", "minute": "Y-m-d H:i", "second": "Y-m-d H:i:s"}[form]
@@ -86,7 +86,7 @@ def when(moment: datetime | None, form: str = "minute") -> SafeString:
 @register.simple_tag
 def ago(moment: datetime | None) -> SafeString:
     """``3 minutes ago``, with the exact time in the tooltip."""
-    if moment is None:
+    if not moment:  # None, or the empty text of a variable that is not there
         return SafeString('<span class="text-secondary">–</span>')
     local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
     return format_html(
