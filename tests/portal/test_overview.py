@@ -17,6 +17,7 @@ from tests.factories import (
     admit_request,
     make_admin,
     make_channel,
+    make_root,
     make_token,
     make_user,
     settlement,
