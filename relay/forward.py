@@ -142,6 +142,7 @@ class _Stream:
                 outcome.status, outcome.error_code = CallStatus.INTERRUPTED, error.code
                 return
             if chunk is None:
+                await self._write(self._filter.finish())
                 break
             await self._write(self._filter.feed(bytes(chunk)))
         if self._filter.has_error or (self._filter.usage is None and not self._filter.is_done):

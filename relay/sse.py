@@ -49,6 +49,10 @@ class EventFilter:
             return whole if self._wants_usage else _NULL_USAGE.sub(b"", whole)
         return b"".join(self._filtered(_split(whole)))
 
+    def finish(self) -> bytes:
+        """The last event of a stream that ended without the blank line after it."""
+        return self.feed(b"\n\n") if self._rest.strip() else b""
+
     def served_text(self) -> str:
         """What the events so far said, for counting where no usage was reported."""
         return "".join(

@@ -1,16 +1,20 @@
 """Channels and prices as the relay needs them, and the version that says when to read them again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+import structlog
+from cryptography.fernet import InvalidToken
 from django.db import connection, transaction
 from django.db.models import F, Max, QuerySet
 
 from billing import catalogue
 from billing.models import BalanceKind, BalanceSnapshot, Channel, ConfigVersion, GroupPrice, ModelPrice
 from billing.pricing import Rate, Tier, nano
+
+logger = structlog.get_logger(__name__)
 
 _ONE = Decimal(1)
 
@@ -88,7 +92,7 @@ def load_config() -> Config:
         groups = list(current_group_prices())
     return Config(
         version=version,
-        routes=tuple(_route(channel, balances.get(channel.pk)) for channel in channels if channel.is_enabled),
+        routes=tuple(_routes(channels, balances)),
         known_models=frozenset(model for channel in channels for model in channel.models),
         operator_rates={price.model: operator_rate(price) for price in prices},
         multipliers={group.group: group.multiplier for group in groups},
@@ -125,6 +129,16 @@ def operator_rate(price: ModelPrice) -> Rate:
     cached = input_price if price.cached_input_price is None else price.cached_input_price
     tier = Tier(above=-1, input=nano(input_price), cached_input=nano(cached), output=nano(output_price))
     return Rate(version=version, tiers=(tier,), max_output_tokens=price.max_output_tokens)
+
+
+def _routes(channels: Iterable[Channel], balances: Mapping[int, bool | None]) -> Iterator[Route]:
+    """The enabled channels; one whose key cannot be read must not take the others with it."""
+    for channel in channels:
+        if channel.is_enabled:
+            try:
+                yield _route(channel, balances.get(channel.pk))
+            except InvalidToken:
+                logger.exception("billing.channel_key_unreadable", channel_id=channel.pk)
 
 
 def _route(channel: Channel, has_money: bool | None) -> Route:  # noqa: FBT001  passed by place once

@@ -13,14 +13,17 @@ from environs import Env
 def secret(env: Env, name: str, default: str = "") -> str:
     """Read a secret from ``NAME``, or from the file that ``NAME_FILE`` names.
 
-    :raises ValueError: if both are set, since one of them would be silently ignored
+    :raises ValueError: if both are set, since one of them would be silently ignored; if the file is empty
     """
     value = env.str(name, "")
     path = env.str(f"{name}_FILE", "")
     if value and path:
         raise ValueError(f"Set {name} or {name}_FILE, not both.")
     if path:
-        return Path(path).read_text(encoding="utf-8").strip()
+        found = Path(path).read_text(encoding="utf-8").strip()
+        if not found:
+            raise ValueError(f"The file that {name}_FILE names is empty: {path}")
+        return found
     return value or default
 
 

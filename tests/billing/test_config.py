@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from billing.models import BalanceSnapshot, ConfigVersion
+from billing.models import BalanceSnapshot, Channel, ConfigVersion
 from billing.services import channels
 from billing.services.config import bump_version, current_balances, load_config
 from relay.planning import ConfigCache
@@ -174,3 +174,12 @@ def test_an_empty_installation_has_an_empty_configuration() -> None:
 
     assert (config.routes, config.known_models, dict(config.operator_rates)) == ((), frozenset(), {})
     assert config.multiplier("default") == 1
+
+
+def test_a_channel_whose_key_cannot_be_read_does_not_take_the_others_with_it() -> None:
+    broken, healthy = make_channel(name="broken"), make_channel(name="healthy")
+    Channel.objects.filter(pk=broken.pk).update(encrypted_key="not encrypted by us")
+
+    routes = load_config().routes
+
+    assert [route.channel_id for route in routes] == [healthy.pk]

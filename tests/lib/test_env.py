@@ -102,3 +102,11 @@ def test_sockets_live_beside_the_data_unless_the_path_is_too_long() -> None:
     assert runtime_dir(short) == Path("/srv/data/run")
     assert len(str(runtime_dir(long))) < 80
     assert runtime_dir(long) == runtime_dir(long) != runtime_dir(long / "other")
+
+
+def test_an_empty_secret_file_is_an_error_and_not_a_generated_secret(tmp_path, monkeypatch) -> None:
+    (tmp_path / "secret").write_text("\n")
+    monkeypatch.setenv("SOME_SECRET_FILE", str(tmp_path / "secret"))
+
+    with pytest.raises(ValueError, match="SOME_SECRET_FILE"):
+        secret(Env(), "SOME_SECRET")

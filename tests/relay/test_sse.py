@@ -211,3 +211,14 @@ def test_what_was_not_yet_whole_was_not_served() -> None:
     events, _output = fed([event("a") + event("b")[:-1]])
 
     assert events.served_text() == "a"
+
+
+def test_a_last_event_without_the_blank_line_after_it_counts_too() -> None:
+    events = EventFilter(wants_usage=True)
+    last = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}'
+
+    passed = events.feed(last) + events.finish()
+
+    assert passed == last + b"\n\n"
+    assert events.usage == TokenCounts(prompt=3, completion=2)
+    assert events.finish() == b""
