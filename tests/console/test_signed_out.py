@@ -3,6 +3,8 @@
 import pytest
 from django.test import Client
 
+from accounts.models import SiteSettings
+
 
 def test_the_id_in_the_answer_is_the_one_in_the_log_and_never_the_callers(
     db: None, client: Client, caplog: pytest.LogCaptureFixture
@@ -26,3 +28,12 @@ def test_visitors_read_in_the_language_of_their_browser(db, client: Client) -> N
     assert chinese.headers["Content-Language"] == "zh-hans"
     assert "登录" in chinese.content.decode()
     assert other.headers["Content-Language"] == "en"
+
+
+def test_an_account_is_offered_only_while_sign_up_is_open(db: None, client: Client) -> None:
+    closed = client.get("/accounts/login/").content.decode()
+    SiteSettings.objects.update(is_signup_open=True)
+    opened = client.get("/accounts/login/").content.decode()
+
+    assert "/accounts/signup/" not in closed
+    assert "/accounts/signup/" in opened
