@@ -80,6 +80,7 @@ def running(programs: Path, sandbox: SandboxServer) -> Iterator[Server]:
         port = _free_port()
         command = [programs / "litellm", "--config", folder / "config.yaml", "--host", "127.0.0.1"]
         command += ["--port", str(port), "--num_workers", "1"]
+        command += ["--keepalive_timeout", "75"]  # as ours; by default it hangs up on clients after 5 s
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=folder, env=_environment(), stdout=log, stderr=log)
         try:
