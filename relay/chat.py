@@ -1,12 +1,13 @@
 """``/v1/chat/completions`` requests: what we check before anything is spent, and what we send on."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from django.utils.translation import gettext_lazy as _
 
 from relay.errors import InvalidRequestError, dump
+from relay.token_counts import bound_prompt
 
 _MAX_INT = 2**31 - 1
 _MAX_CHOICES = 128
@@ -27,6 +28,17 @@ class ChatRequest:
     output_limit: int | None
     """The caller's own limit for each choice."""
     choices: int
+    _prompt_bounds: dict[str, int] = field(default_factory=dict, init=False, compare=False)
+
+    def prompt_bound(self, model: str) -> int:
+        """The most tokens that the prompt can have for a model, counted once.
+
+        The relay asks for it before the transaction that admits the call, so that no lock is held while
+        a long prompt is counted; only a channel that maps the model to another vocabulary counts again.
+        """
+        if model not in self._prompt_bounds:
+            self._prompt_bounds[model] = bound_prompt(body=self.body, model=model)
+        return self._prompt_bounds[model]
 
     def upstream_body(self, *, served_model: str, output_limit: int | None) -> bytes:
         """The body for a channel: its name of the model, usage always reported, a limit where we need one."""

@@ -10,8 +10,7 @@ from functools import partial
 
 import structlog
 from django.conf import settings
-from django.db import Error as DatabaseDriverError
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from billing.models import ConfigVersion
 from billing.services import holds
@@ -26,7 +25,8 @@ from relay.planning import CallPlan, ConfigCache, plan_call
 
 logger = structlog.get_logger(__name__)
 
-_AWAY = (OperationalError, InterfaceError)
+_AWAY = (OperationalError, InterfaceError, InternalError)
+"""What passes by itself; ``InternalError`` is what PostgreSQL answers while it is a read-only stand-by."""
 _RETRY_SECONDS = 0.5
 _ADMIT_TRIES = 3
 
@@ -64,6 +64,7 @@ class Metering:
                 at=_now(),
             )
 
+        request.prompt_bound(request.model)
         seconds = settings.RELAY_CALL_SECONDS + settings.HOLD_GRACE_SECONDS
         submitted = self._admissions.submit(
             holds.AdmitRequest(
@@ -151,7 +152,7 @@ def _settle(settlements: Sequence[Settlement]) -> Sequence[Settled | BaseExcepti
     except _AWAY:
         connection.close()
         return [StoreUnavailableError() for _ in settlements]
-    except DatabaseDriverError as exc:
+    except Exception as exc:  # beside the database's errors: numbers and texts that its driver cannot send
         if len(settlements) > 1:
             return [result for settlement in settlements for result in _settle([settlement])]
         # Never lost: the whole charge is in the log, to be settled by hand.

@@ -15,7 +15,6 @@ from billing.services.callers import Caller
 from billing.services.config import Config, Route, load_config
 from relay.chat import ChatRequest
 from relay.errors import ModelNotFoundError, ModelNotPricedError, NoChannelError
-from relay.token_counts import bound_prompt
 
 LONGEST_ANSWER = 131_072
 """Bound of an answer's tokens where neither the caller nor the price book names one."""
@@ -83,7 +82,6 @@ def plan_call(
         names = {"model": request.model, "group": caller.group}
         raise NoChannelError(**names) if request.model in config.known_models else ModelNotFoundError(**names)
     multiplier = config.multiplier(caller.group)
-    prompts: dict[str, int] = {}  # each served model has a tokenizer of its own
     attempts: list[Attempt] = []
     estimate = 0
     for route in _ordered(routes):
@@ -91,9 +89,7 @@ def plan_call(
         rate = config.rate(model=request.model, served_model=served_model, at=at)
         if rate is None:
             continue
-        if served_model not in prompts:
-            prompts[served_model] = bound_prompt(body=request.body, model=served_model)
-        prompt = prompts[served_model]
+        prompt = request.prompt_bound(served_model)  # each served model has a tokenizer of its own
         output, limit = _output_bound(request, rate, prompt, multiplier, affordable)
         counts = TokenCounts(prompt=prompt, completion=output * request.choices)
         estimate = max(estimate, estimate_quota(rate, counts, multiplier))
