@@ -28,7 +28,7 @@ class Outcome:
     usage: TokenCounts | None = None
     """As the provider reported it."""
     served_text: str | None = None
-    """What was served, where the provider reported no usage; None when nothing was."""
+    """What was served and is in no usage that the provider reported; None when nothing was."""
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Call:
             channel_id=attempt.route.channel_id,
             channel_name=attempt.route.name,
             model=self.request.model,
-            served_model=attempt.served_model,
+            served_model=_storable(attempt.served_model, 128),
             prompt_tokens=counts.prompt,
             cached_tokens=counts.cached,
             completion_tokens=counts.completion,
@@ -100,7 +100,7 @@ class Call:
             usage_source=source,
             status=outcome.status,
             http_status=outcome.http_status,
-            error_code=outcome.error_code[:64],
+            error_code=_storable(outcome.error_code, 64),
             is_stream=self.request.is_stream,
             first_byte_ms=self.first_byte_ms,
             duration_ms=round(self.elapsed * 1000),
@@ -117,10 +117,20 @@ class Call:
         return nano_usd_of(self.attempt.upstream_rate.weight(counts), self.attempt.route.cost_multiplier)
 
     def _counts(self, outcome: Outcome) -> tuple[TokenCounts, UsageSource]:
-        if outcome.usage is not None:
-            return outcome.usage, UsageSource.UPSTREAM
-        if outcome.served_text is not None:
-            prompt = count_prompt(body=self.request.body)
-            counts = TokenCounts(prompt=prompt, completion=count_text(outcome.served_text))
-            return counts, UsageSource.ESTIMATED
-        return _NOTHING, UsageSource.NONE
+        """What is charged; a reported count of 0 for what was there is made good by counting."""
+        usage, text = outcome.usage or _NOTHING, outcome.served_text
+        if outcome.usage is None and text is None:
+            return _NOTHING, UsageSource.NONE
+        if usage.prompt and not text:
+            return usage, UsageSource.UPSTREAM
+        counts = TokenCounts(
+            prompt=usage.prompt or count_prompt(body=self.request.body),
+            cached=usage.cached,
+            completion=usage.completion + count_text(text or ""),
+        )
+        return counts, UsageSource.ESTIMATED
+
+
+def _storable(text: str, length: int) -> str:
+    """Anybody's text as both databases take it: no NUL, no half character, not too long."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text[:length])

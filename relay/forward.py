@@ -11,9 +11,9 @@ from pyreqwest.exceptions import RequestError
 from pyreqwest.response import Response
 
 from billing.models import CallStatus
-from billing.services.settle import Settled
+from billing.services.settle import Settled, Settlement
 from relay.calls import Call, Outcome
-from relay.errors import UpstreamFailedError, dump, envelope
+from relay.errors import InternalError, UpstreamFailedError, dump, envelope
 from relay.http import Headers, Request
 from relay.metering import Metering
 from relay.sse import DONE, EventFilter, answer_texts
@@ -34,12 +34,15 @@ async def serve_call(*, call: Call, request: Request, client: Client, metering: 
     async with AsyncExitStack() as stack:
         try:
             response = await _open_first(call, client, stack)
-            answer = None if call.request.is_stream else await _read_json(response, call.attempt.served_model)
+            answer = None if call.request.is_stream else await _read_json(call, response)
         except UpstreamError as failed:
             await _settled(metering, call, call.failure(failed.error))
             raise failed.error from failed
         except asyncio.CancelledError:
             metering.settle(call.settlement(Outcome(status=CallStatus.FAILED, error_code="cancelled")))
+            raise
+        except Exception:  # nobody foresaw it, and nothing was served: the hold goes back at once
+            await _settled(metering, call, call.failure(InternalError()))
             raise
         if answer is None:
             await _Stream(call, request, metering, response).run()
@@ -68,31 +71,32 @@ async def _open_first(call: Call, client: Client, stack: AsyncExitStack) -> Resp
     raise AssertionError("a plan has at least one attempt")
 
 
-async def _read_json(response: Response, model: str) -> tuple[bytes, dict[str, Any]]:
-    """The whole answer, which has to be a completion before anybody pays for it."""
+async def _read_json(call: Call, response: Response) -> tuple[bytes, Settlement]:
+    """The whole answer, which has to be a completion before anybody pays for it, and its charge."""
+    model = call.attempt.served_model
     try:
         raw = bytes(await response.bytes())
         parsed = json.loads(raw)
     except RequestError as exc:
         raise transport_error(exc, model) from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         error = UpstreamFailedError(model=model, reason="not JSON")
         raise UpstreamError(error=error, may_fail_over=False) from exc
     if not isinstance(parsed, dict) or not isinstance(parsed.get("choices"), list):
         error = UpstreamFailedError(model=model, reason="no completion in the answer")
         raise UpstreamError(error=error, may_fail_over=False)
-    return raw, parsed
+    call.note_first_byte()
+    outcome = Outcome(usage=read_usage(parsed.get("usage")))
+    if outcome.usage is None or not outcome.usage.completion:
+        messages = (choice.get("message") for choice in parsed["choices"] if isinstance(choice, dict))
+        outcome.served_text = "".join(text for message in messages for text in answer_texts(message))
+    return raw, call.settlement(outcome)
 
 
 async def _answer_json(
-    call: Call, request: Request, metering: Metering, raw: bytes, parsed: dict[str, Any]
+    call: Call, request: Request, metering: Metering, raw: bytes, settlement: Settlement
 ) -> None:
-    call.note_first_byte()
-    outcome = Outcome(usage=read_usage(parsed.get("usage")))
-    if outcome.usage is None:
-        messages = (choice.get("message") for choice in parsed["choices"] if isinstance(choice, dict))
-        outcome.served_text = "".join(text for message in messages for text in answer_texts(message))
-    settled = await _settled(metering, call, call.settlement(outcome))
+    settled = await _settled(metering, call, settlement)
     await request.answer(200, raw, _charge_headers(settled))
 
 
@@ -116,6 +120,12 @@ class _Stream:
             await self._pass_on(leaving, outcome)
         except asyncio.CancelledError:  # the drain time is over: charge what was served, then go
             outcome.status, outcome.error_code = CallStatus.INTERRUPTED, "cancelled"
+            self._settle_served(outcome)
+            raise
+        except TimeoutError:
+            outcome.status = CallStatus.DISCONNECTED
+        except Exception:  # nobody foresaw it: what was served is charged all the same
+            outcome.status, outcome.error_code = CallStatus.INTERRUPTED, InternalError.code
             self._settle_served(outcome)
             raise
         finally:
@@ -149,16 +159,19 @@ class _Stream:
             outcome.status, outcome.error_code = CallStatus.INTERRUPTED, "upstream_error"
 
     async def _write(self, data: bytes) -> None:
+        """
+        :raises TimeoutError: if the caller stopped reading without leaving, until the call's time was over
+        """
         if data:
             self._call.note_first_byte()
-            await self._request.write(data, more=True)
+            async with asyncio.timeout(self._call.seconds_left):
+                await self._request.write(data, more=True)
 
-    def _settlement(self, outcome: Outcome) -> Any:
+    def _settlement(self, outcome: Outcome) -> Settlement:
         outcome.usage = self._filter.usage
-        if outcome.usage is None:
-            outcome.served_text = self._filter.served_text() or None
-            if outcome.status == CallStatus.DISCONNECTED and outcome.served_text is None:
-                outcome.served_text = ""  # the provider worked on the prompt
+        outcome.served_text = self._filter.unreported_text() or None
+        if outcome.served_text is None and outcome.status in (CallStatus.OK, CallStatus.DISCONNECTED):
+            outcome.served_text = ""  # the provider worked on the prompt
         return self._call.settlement(outcome)
 
     def _settle_served(self, outcome: Outcome) -> None:
@@ -180,7 +193,7 @@ class _Stream:
         await self._request.write(end, more=False)
 
 
-async def _settled(metering: Metering, call: Call, settlement: Any) -> Settled | None:
+async def _settled(metering: Metering, call: Call, settlement: Settlement) -> Settled | None:
     """Wait for the charge, but not for ever; it is made all the same."""
     task = metering.settle(settlement)
     try:

@@ -17,7 +17,6 @@ from billing.services import holds
 from billing.services.callers import Caller, check_caller, find_callers
 from billing.services.config import Config
 from billing.services.settle import Settled, Settlement, settle
-from oneapi_admin.lib.errors import DomainError
 from relay.chat import ChatRequest
 from relay.errors import StoreUnavailableError
 from relay.group_commit import GroupCommit
@@ -123,7 +122,8 @@ class Metering:
                 logger.warning("relay.settle_waits_for_database", request_id=settlement.request_id)
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    def _admit(self, requests: Sequence[holds.AdmitRequest]) -> Sequence[holds.Admission | DomainError]:
+    def _admit(self, requests: Sequence[holds.AdmitRequest]) -> Sequence[holds.Admission | Exception]:
+        """One transaction for all; when one of them breaks it, each for itself, so that only it fails."""
         for tries_left in reversed(range(_ADMIT_TRIES)):
             try:
                 return holds.admit(requests=requests, at=_now())
@@ -132,6 +132,10 @@ class Metering:
                 if not tries_left:
                     logger.exception("relay.admit_failed", calls=len(requests))
                     raise StoreUnavailableError from exc
+            except Exception as exc:  # noqa: BLE001  the one whose call it is hears of it
+                if len(requests) == 1:
+                    return [exc]
+                return [result for request in requests for result in self._admit([request])]
         raise AssertionError("unreachable")
 
     def _identify(self, key_hash: str, client_ip: str) -> tuple[Caller, Config]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from billing.pricing import TokenCounts
@@ -27,6 +27,8 @@ class EventFilter:
         self._wants_usage = wants_usage
         self._rest = b""
         self._events: list[bytes] = []
+        self._covered = 0
+        """How many of the events the usage is about: those up to its own."""
         self.usage: TokenCounts | None = None
         self.is_done = False
         self.has_error = False
@@ -39,13 +41,13 @@ class EventFilter:
             self._rest = data
             return b""
         whole, self._rest = data[: ends[-1]], data[ends[-1] :]
-        self._events.append(whole)
         if (
             not self.is_done
             and not _HAS_USAGE.search(whole)
             and b"[DONE]" not in whole
             and b'"error"' not in whole
         ):
+            self._events.append(whole)
             return whole if self._wants_usage else _NULL_USAGE.sub(b"", whole)
         return b"".join(self._filtered(_split(whole)))
 
@@ -54,10 +56,13 @@ class EventFilter:
         return self.feed(b"\n\n") if self._rest.strip() else b""
 
     def served_text(self) -> str:
-        """What the events so far said, for counting where no usage was reported."""
-        return "".join(
-            text for whole in self._events for event in _split(whole) for text in _texts(_data(event))
-        )
+        """What the events so far said."""
+        return _text_of(self._events)
+
+    def unreported_text(self) -> str:
+        """What the events said that no usage covers, for counting it."""
+        is_covered = self.usage is not None and self.usage.completion
+        return _text_of(self._events[self._covered :]) if is_covered else self.served_text()
 
     def _filtered(self, events: Iterator[bytes]) -> Iterator[bytes]:
         for event in events:
@@ -66,15 +71,21 @@ class EventFilter:
             if _payload(event) == b"[DONE]":
                 self.is_done = True
                 return
+            self._events.append(event)
             parsed = _data(event) or {}
             self.has_error = self.has_error or bool(parsed.get("error"))
             usage = read_usage(parsed.get("usage"))
-            self.usage = usage or self.usage
+            if usage is not None:
+                self.usage, self._covered = usage, len(self._events)
             if self._wants_usage or "usage" not in parsed:
                 yield event
             elif parsed.get("choices") or not parsed["usage"]:
                 del parsed["usage"]
                 yield b"data: " + dump(parsed) + b"\n\n"
+
+
+def _text_of(events: Iterable[bytes]) -> str:
+    return "".join(text for whole in events for event in _split(whole) for text in _texts(_data(event)))
 
 
 def _split(whole: bytes) -> Iterator[bytes]:
@@ -89,8 +100,9 @@ def _payload(event: bytes) -> bytes:
 
 
 def _data(event: bytes) -> dict[str, Any] | None:
+    """What an event says; a provider that streams nothing answers with one JSON object, which counts too."""
     try:
-        parsed = json.loads(_payload(event))
+        parsed = json.loads(_payload(event) or event)
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
@@ -99,8 +111,8 @@ def _data(event: bytes) -> dict[str, Any] | None:
 def _texts(parsed: dict[str, Any] | None) -> Iterator[str]:
     choices = parsed.get("choices") if parsed else None
     for choice in choices if isinstance(choices, list) else ():
-        delta = choice.get("delta") if isinstance(choice, dict) else None
-        yield from answer_texts(delta)
+        if isinstance(choice, dict):
+            yield from answer_texts(choice.get("delta") or choice.get("message"))
 
 
 def answer_texts(message: Any) -> Iterator[str]:

@@ -81,15 +81,21 @@ async def open_call(client: Client, attempt: Attempt, body: bytes, seconds: floa
     :raises UpstreamError: if there is no answer, or a refusal
     """
     model = attempt.served_model
-    request = (
-        client.post(f"{attempt.route.base_url}/v1/chat/completions")
-        .bearer_auth(attempt.route.key)
-        .header("content-type", "application/json")
-        .timeout(timedelta(seconds=max(seconds, 0.1)))
-        .body_bytes(body)
-        .streamed_read_buffer_limit(0)  # else the client waits for 64 KiB, or the end, before the first event
-        .build_streamed()
-    )
+    try:
+        request = (
+            client.post(f"{attempt.route.base_url}/v1/chat/completions")
+            .bearer_auth(attempt.route.key)
+            .header("content-type", "application/json")
+            .timeout(timedelta(seconds=max(seconds, 0.1)))
+            .body_bytes(body)
+            .streamed_read_buffer_limit(
+                0
+            )  # else the client waits for 64 KiB, or the end, before the first event
+            .build_streamed()
+        )
+    except ValueError as exc:  # a key that no header can carry, an address that is none
+        error = UpstreamUnavailableError(model=model, reason="invalid key or address")
+        raise UpstreamError(error=error, may_fail_over=True) from exc
     try:
         async with request as response:
             if response.status != 200:

@@ -4,6 +4,9 @@ from typing import Any
 
 from billing.pricing import TokenCounts
 
+_IMPOSSIBLE = 10**9
+"""No call has a billion tokens; what they cost could pass what the database can store."""
+
 
 def read_usage(usage: Any) -> TokenCounts | None:
     """Read an OpenAI-compatible ``usage`` object; None if it is none.
@@ -33,4 +36,4 @@ def read_usage(usage: Any) -> TokenCounts | None:
 def _count(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(max(value, 0)) if value < 2**53 else None
+    return int(max(value, 0)) if value < _IMPOSSIBLE else None

@@ -1,0 +1,125 @@
+"""Answers that providers should not give: nothing is served free, and no hold stays behind."""
+
+import http.client
+import json
+from contextlib import closing
+
+import pytest
+
+from billing.models import Hold, UsageRecord
+from billing.services.audit import audit_ledger
+from tests.factories import balance_of, make_channel, make_token, make_token_price, make_user
+from tests.relay.scripted import completion, delta, scripted_upstream, stream
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+WORDS = "one two three four five six"
+
+
+def call(web, key: str, *, is_stream: bool = False) -> tuple[int, bytes]:
+    body = {"model": "odd", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 50}
+    with closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=20)) as connection:
+        connection.request(
+            "POST",
+            "/v1/chat/completions",
+            json.dumps({**body, "stream": is_stream}),
+            {"Authorization": f"Bearer {key}"},
+        )
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def answered(web, user, *, status: int = 200, body: bytes, is_stream: bool = False, **channel):
+    make_token_price("odd")
+    with scripted_upstream(status=status, body=body) as origin:
+        make_channel(base_url=origin, models=["odd"], **channel)
+        return call(web, make_token(user).key, is_stream=is_stream)
+
+
+def broken() -> list[str]:
+    return [check.code for check in audit_ledger() if check.broken]
+
+
+@pytest.mark.parametrize("code", ["a\x00b", "\ud800", "x" * 300])
+def test_an_error_code_that_databases_do_not_take_is_recorded_without_it(web, code: str) -> None:
+    user = make_user(balance=5_000)
+    body = json.dumps({"error": {"code": code, "message": code}}).encode()
+
+    status, _answer = answered(web, user, status=400, body=body)
+
+    assert status == 400
+    assert UsageRecord.objects.get().status == "failed"
+    assert (Hold.objects.count(), balance_of(user)) == (0, 5_000)
+
+
+def test_a_mapping_to_a_name_that_is_too_long_is_charged(web) -> None:
+    user = make_user(balance=5_000)
+    body = json.dumps(completion("a", usage={"prompt_tokens": 10, "completion_tokens": 5})).encode()
+
+    answered(web, user, body=body, model_mapping={"odd": "o" * 300})
+
+    assert UsageRecord.objects.get().quota == 5_000 - balance_of(user) == 10
+    assert broken() == []
+
+
+@pytest.mark.parametrize("count", [2**53 - 1, 2**62, 10**9])
+def test_impossible_counts_are_no_usage(web, count: int) -> None:
+    user = make_user(balance=5_000)
+    usage = {"prompt_tokens": count, "completion_tokens": count}
+
+    answered(web, user, body=json.dumps(completion(WORDS, usage=usage)).encode())
+
+    record = UsageRecord.objects.get()
+    assert record.usage_source == "estimated"
+    assert 0 < record.quota == 5_000 - balance_of(user) < 30
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+@pytest.mark.parametrize("usage", [NOTHING, {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}])
+def test_a_reported_nothing_for_a_served_text_is_made_good_by_counting(web, usage, is_stream: bool) -> None:
+    user = make_user(balance=5_000)
+    body = stream(delta(WORDS), delta("", usage=usage)) if is_stream else None
+
+    answered(
+        web,
+        user,
+        body=body or json.dumps(completion(WORDS, usage=usage)).encode(),
+        is_stream=is_stream,
+    )
+
+    record = UsageRecord.objects.get()
+    assert (record.usage_source, record.completion_tokens) == ("estimated", 6)
+    assert record.prompt_tokens > 0
+
+
+def test_text_after_the_last_usage_is_charged_too(web) -> None:
+    user = make_user(balance=5_000)
+    early = {"prompt_tokens": 9, "completion_tokens": 1}
+
+    answered(web, user, body=stream(delta("zero", usage=early), delta(WORDS)), is_stream=True)
+
+    record = UsageRecord.objects.get()
+    assert (record.prompt_tokens, record.completion_tokens) == (9, 1 + 6)
+
+
+def test_a_json_answer_to_a_streamed_call_is_charged_what_it_says(web) -> None:
+    user = make_user(balance=5_000)
+    body = json.dumps(completion(WORDS, usage={"prompt_tokens": 10, "completion_tokens": 5})).encode()
+
+    answered(web, user, body=body, is_stream=True)
+
+    assert UsageRecord.objects.get().quota == 5_000 - balance_of(user) == 10
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [(b'{"choices": [], "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", {}), (b"{}", {"key": "sk-a\nb"})],
+)
+def test_what_cannot_be_read_or_sent_leaves_no_hold(web, body: bytes, fields) -> None:
+    user = make_user(balance=5_000)
+
+    status, _answer = answered(web, user, body=body, **fields)
+
+    assert status in (502, 503)
+    assert UsageRecord.objects.get().status == "failed"
+    assert (Hold.objects.count(), balance_of(user)) == (0, 5_000)

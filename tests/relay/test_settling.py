@@ -1,0 +1,46 @@
+"""Batches in which one call cannot be written."""
+
+import pytest
+
+from billing.models import Hold, UsageRecord
+from billing.services import holds
+from billing.services.audit import audit_ledger
+from oneapi_admin.lib.errors import DomainError
+from relay import metering
+from tests.factories import NOON, admit_request, balance_of, make_channel, make_token, make_user, settlement
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("poison", [{"error_code": "\ud800"}, {"upstream_cost": 2**63}, {"quota": 2**70}])
+def test_a_call_that_no_database_takes_does_not_let_others_of_its_batch_go_free(poison) -> None:
+    user = make_user(balance=1000)
+    made, channel = make_token(user), make_channel()
+    good = [settlement(made, channel, quota=10) for _ in range(2)]
+    bad = settlement(made, channel, **{"quota": 10, **poison})
+    requests = [admit_request(made, request_id=call.request_id) for call in (good[0], bad, good[1])]
+    holds.admit(requests=requests, at=NOON)
+
+    first, refused, last = metering._settle([good[0], bad, good[1]])
+
+    assert isinstance(refused, Exception)
+    assert [first.quota, last.quota] == [10, 10]
+    assert balance_of(user) == 980
+    assert UsageRecord.objects.count() == 2
+    assert Hold.objects.get().request_id == bad.request_id
+    assert [check.code for check in audit_ledger() if check.broken] == []
+
+
+def test_a_call_that_cannot_be_planned_does_not_refuse_the_others_of_its_batch() -> None:
+    made = make_token(make_user(balance=1000))
+
+    def break_down(*_args: object) -> None:
+        raise RecursionError
+
+    good = admit_request(made)
+    results = metering.Metering()._admit([good, admit_request(made, plan=break_down)])
+
+    assert isinstance(results[0], holds.Admission)
+    assert isinstance(results[1], RecursionError)
+    assert not isinstance(results[1], DomainError)
+    assert Hold.objects.get().request_id == good.request_id
