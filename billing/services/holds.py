@@ -19,7 +19,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import ConfigVersion, Hold, QuotaAccount, TokenQuota
-from billing.services.callers import Caller, check_caller, check_model, find_callers
+from billing.services.callers import Caller, InvalidTokenError, check_caller, check_model, find_callers
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import format_usd
 from oneapi_admin.lib.sql import insert_rows, lock_rows, placeholders, table, update_from_values
@@ -131,7 +131,10 @@ def admit(*, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission |
             try:
                 caller = check_caller(caller=found, client_ip=request.client_ip, at=at)
                 check_model(caller=caller, model=request.model)
-                plan = _reserve(request, caller, accounts[caller.user_id], tokens[caller.token_id], version)
+                account, token = accounts.get(caller.user_id), tokens.get(caller.token_id)
+                if account is None or token is None:  # deleted between the reading and the locks
+                    raise InvalidTokenError
+                plan = _reserve(request, caller, account, token, version)
             except DomainError as refusal:
                 refusal.language = found.language if found else ""
                 results.append(refusal)
