@@ -15,16 +15,24 @@ from typing import Any, Protocol
 import structlog
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.utils.functional import Promise
+from django.utils.functional import Promise, lazy
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import ConfigVersion, Hold, QuotaAccount, TokenQuota
 from billing.services.callers import Caller, InvalidTokenError, check_caller, check_model, find_callers
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import format_usd
-from oneapi_admin.lib.sql import insert_rows, lock_rows, placeholders, table, update_from_values
+from oneapi_admin.lib.sql import any_of, insert_rows, is_any, lock_rows, table, update_rows
 
 logger = structlog.get_logger(__name__)
+
+
+def _fill(text: str | Promise, model: str) -> str:
+    return str(text) % {"model": model}
+
+
+_filled = lazy(_fill, str)
+"""A sentence about the model, in the language in which the refusal is shown."""
 
 
 class QuotaExhaustedError(DomainError):
@@ -123,7 +131,7 @@ def admit(*, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission |
         callers = find_callers(key_hashes=(request.key_hash for request in requests))
         accounts = _lock_accounts(cursor, (caller.user_id for caller in callers.values()))
         tokens = _lock_tokens(cursor, (caller.token_id for caller in callers.values()))
-        version = ConfigVersion.objects.values_list("version", flat=True).get(pk=1)
+        version = _config_version(cursor)
         results: list[Admission | DomainError] = []
         rows = []
         for request in requests:
@@ -145,10 +153,8 @@ def admit(*, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission |
             )
         if rows:
             _insert_holds(cursor, rows, at)
-            _add_held(
-                cursor, QuotaAccount, "user_id", {key: f.added for key, f in accounts.items() if f.added}
-            )
-            _add_held(cursor, TokenQuota, "token_id", {key: f.added for key, f in tokens.items() if f.added})
+            _add_held(cursor, QuotaAccount, {key: f.added for key, f in accounts.items() if f.added})
+            _add_held(cursor, TokenQuota, {key: f.added for key, f in tokens.items() if f.added})
     return results
 
 
@@ -161,7 +167,7 @@ def _reserve(request: AdmitRequest, caller: Caller, account: _Funds, token: _Fun
         names = {
             "user": caller.username,
             "token": caller.token_name,
-            "upstream": str(plan.upstream_note) % {"model": request.model},
+            "upstream": _filled(plan.upstream_note, request.model),
         }
         if token.left is not None and token.left < available:
             raise TokenQuotaError(left=token.left, held=token.held, needed=needed, **names)
@@ -193,47 +199,58 @@ def expire(*, at: datetime, limit: int = 1000) -> int:
     return len(dropped)
 
 
-def drop_holds(
-    cursor: CursorWrapper, *, request_ids: Sequence[str], also_lock: Sequence[tuple[int, int]] = ()
-) -> list[tuple[str, int, int, int]]:
+def drop_holds(cursor: CursorWrapper, *, request_ids: Sequence[str]) -> list[tuple[str, int, int, int]]:
     """Delete the holds that still exist and take them off their accounts and tokens.
 
-    :param also_lock: further (account id, token id) pairs that the caller is about to write
     :returns: request id, account id, token id and amount of each hold dropped
     """
     if not request_ids:
         return []
-    names = placeholders([request_ids])
     cursor.execute(
-        f"SELECT account_id, token_id FROM {table(Hold)} WHERE request_id IN {names}", list(request_ids)
+        f"SELECT account_id, token_id FROM {table(Hold)} WHERE {is_any('request_id')}", [any_of(request_ids)]
     )
-    pairs = [*cursor.fetchall(), *also_lock]
-    lock_rows(cursor, QuotaAccount, ["user_id"], (account_id for account_id, _ in pairs), pk="user_id")
-    lock_rows(cursor, TokenQuota, ["token_id"], (token_id for _, token_id in pairs), pk="token_id")
-    cursor.execute(
-        f"DELETE FROM {table(Hold)} WHERE request_id IN {names}"
-        " RETURNING request_id, account_id, token_id, amount",
-        list(request_ids),
-    )
-    dropped: list[tuple[str, int, int, int]] = cursor.fetchall()
+    pairs = cursor.fetchall()
+    lock_rows(cursor, QuotaAccount, ["user_id"], (account_id for account_id, _ in pairs))
+    lock_rows(cursor, TokenQuota, ["token_id"], (token_id for _, token_id in pairs))
+    dropped = delete_holds(cursor, request_ids=request_ids)
     by_account: dict[int, int] = defaultdict(int)
     by_token: dict[int, int] = defaultdict(int)
     for _request_id, account_id, token_id, amount in dropped:
         by_account[account_id] -= amount
         by_token[token_id] -= amount
-    _add_held(cursor, QuotaAccount, "user_id", by_account)
-    _add_held(cursor, TokenQuota, "token_id", by_token)
+    _add_held(cursor, QuotaAccount, by_account)
+    _add_held(cursor, TokenQuota, by_token)
     return dropped
 
 
+def delete_holds(cursor: CursorWrapper, *, request_ids: Sequence[str]) -> list[tuple[str, int, int, int]]:
+    """Delete holds whose accounts and tokens the caller has locked and will bring up to date.
+
+    :returns: request id, account id, token id and amount of each hold that still existed
+    """
+    cursor.execute(
+        f"DELETE FROM {table(Hold)} WHERE {is_any('request_id')}"
+        " RETURNING request_id, account_id, token_id, amount",
+        [any_of(request_ids)],
+    )
+    deleted: list[tuple[str, int, int, int]] = cursor.fetchall()
+    return deleted
+
+
+def _config_version(cursor: CursorWrapper) -> int:
+    cursor.execute(f"SELECT version FROM {table(ConfigVersion)} WHERE id = 1")
+    [version] = cursor.fetchone()
+    return int(version)
+
+
 def _lock_accounts(cursor: CursorWrapper, ids: Any) -> dict[int, _Funds]:
-    rows = lock_rows(cursor, QuotaAccount, ["user_id", "balance", "held"], ids, pk="user_id")
+    rows = lock_rows(cursor, QuotaAccount, ["user_id", "balance", "held"], ids)
     return {pk: _Funds(left=balance - held, held=held) for pk, balance, held in rows}
 
 
 def _lock_tokens(cursor: CursorWrapper, ids: Any) -> dict[int, _Funds]:
     columns = ["token_id", "quota_limit", "used_quota", "held"]
-    rows = lock_rows(cursor, TokenQuota, columns, ids, pk="token_id")
+    rows = lock_rows(cursor, TokenQuota, columns, ids)
     return {
         pk: _Funds(left=None if limit is None else limit - used - held, held=held)
         for pk, limit, used, held in rows
@@ -252,8 +269,7 @@ def _insert_holds(
     )
 
 
-def _add_held(
-    cursor: CursorWrapper, model: type[QuotaAccount | TokenQuota], pk: str, sums: dict[int, int]
-) -> None:
+def _add_held(cursor: CursorWrapper, model: type[QuotaAccount | TokenQuota], sums: dict[int, int]) -> None:
     if sums:
-        update_from_values(cursor, model, "held = t.held + v.column2", sorted(sums.items()), pk=pk)
+        key = "user_id" if model is QuotaAccount else "token_id"
+        update_rows(cursor, model, (key, "held"), "held = t.held + v.v1", sorted(sums.items()))

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import EntryKind, LedgerEntry, QuotaAccount
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
-from oneapi_admin.lib.sql import insert_rows, lock_rows, update_from_values
+from oneapi_admin.lib.sql import insert_rows, lock_rows, update_rows
 
 
 class UnknownAccountError(DomainError):
@@ -72,9 +72,7 @@ def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("ledger.post needs a transaction around it")
     with connection.cursor() as cursor:
-        locked = lock_rows(
-            cursor, QuotaAccount, ["user_id", "balance"], (p.account_id for p in postings), pk="user_id"
-        )
+        locked = lock_rows(cursor, QuotaAccount, ["user_id", "balance"], (p.account_id for p in postings))
         balances: dict[int, int] = dict(locked)
         known = _entries_by_key(postings)
         entries = [_known_entry(posting, known) or _next_entry(posting, balances, at) for posting in postings]
@@ -82,7 +80,7 @@ def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
         if fresh:
             insert_entries(fresh)
             rows = sorted({(entry.account_id, balances[entry.account_id]) for entry in fresh})
-            update_from_values(cursor, QuotaAccount, "balance = v.column2", rows, pk="user_id")
+            update_rows(cursor, QuotaAccount, ("user_id", "balance"), "balance = v.v1", rows)
     return entries
 
 

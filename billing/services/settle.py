@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -21,9 +21,9 @@ from billing.models import (
     UsageHourly,
     UsageRecord,
 )
-from billing.services.holds import drop_holds
+from billing.services.holds import delete_holds
 from billing.services.ledger import insert_entries
-from oneapi_admin.lib.sql import insert_rows, lock_rows, placeholders, table, update_from_values, upsert_sums
+from oneapi_admin.lib.sql import any_of, insert_rows, is_any, lock_rows, table, update_rows, upsert_sums
 
 logger = structlog.get_logger(__name__)
 
@@ -80,19 +80,23 @@ def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
     """
     unique = {settlement.request_id: settlement for settlement in settlements}
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        also_lock = [(s.account_id, s.token_id) for s in unique.values()]
-        drop_holds(cursor, request_ids=list(unique), also_lock=also_lock)
+        accounts = _lock_accounts(cursor, unique.values())
+        lock_rows(cursor, TokenQuota, ["token_id"], (s.token_id for s in unique.values()))
+        for _request_id, account_id, token_id, amount in delete_holds(cursor, request_ids=list(unique)):
+            accounts[account_id].held -= amount
+            accounts[account_id].freed[token_id] += amount
         known = _known_request_ids(cursor, list(unique))
         fresh = [s for request_id, s in unique.items() if request_id not in known]
+        for settlement in fresh:
+            accounts[settlement.account_id].add(settlement)
+        _write_accounts(cursor, accounts)
+        _write_tokens(cursor, accounts, fresh)
         if fresh:
-            _charge(cursor, fresh, at)
-        funds = lock_rows(
-            cursor,
-            QuotaAccount,
-            ["user_id", "balance", "held"],
-            (s.account_id for s in settlements),
-            pk="user_id",
-        )
+            entries = _write_entries(accounts, at)
+            _count_on_channels(cursor, fresh)
+            _write_usage(cursor, fresh, entries)
+            _add_to_daily(cursor, fresh)
+            _add_to_hourly(cursor, fresh)
     for settlement in fresh:
         if settlement.quota > settlement.estimate:
             logger.warning(
@@ -101,48 +105,95 @@ def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
                 quota=settlement.quota,
                 estimate=settlement.estimate,
             )
-    available = {account_id: balance - held for account_id, balance, held in funds}
-    return [Settled(quota=s.quota, available=available[s.account_id]) for s in settlements]
+    return [Settled(quota=s.quota, available=accounts[s.account_id].available) for s in settlements]
+
+
+@dataclass(slots=True)
+class _Account:
+    """An account while a batch is written: as it will be, and what the batch adds to it."""
+
+    balance: int
+    held: int
+    charged: int = 0
+    calls: int = 0
+    freed: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """What each token's holds give back."""
+
+    @property
+    def available(self) -> int:
+        return self.balance - self.held
+
+    def add(self, settlement: Settlement) -> None:
+        self.balance -= settlement.quota
+        self.charged += settlement.quota
+        self.calls += 1
+
+
+def _lock_accounts(cursor: CursorWrapper, calls: Iterable[Settlement]) -> dict[int, _Account]:
+    columns = ["user_id", "balance", "held"]
+    rows = lock_rows(cursor, QuotaAccount, columns, (call.account_id for call in calls))
+    return {pk: _Account(balance, held) for pk, balance, held in rows}
 
 
 def _known_request_ids(cursor: CursorWrapper, request_ids: list[str]) -> set[str]:
     cursor.execute(
-        f"SELECT request_id FROM {table(UsageRecord)} WHERE request_id IN {placeholders([request_ids])}",
-        request_ids,
+        f"SELECT request_id FROM {table(UsageRecord)} WHERE {is_any('request_id')}", [any_of(request_ids)]
     )
     return {row[0] for row in cursor.fetchall()}
 
 
-def _charge(cursor: CursorWrapper, calls: Sequence[Settlement], at: datetime) -> None:
-    entries = _write_entries(cursor, calls, at)
-    _count_on_accounts(cursor, calls)
-    _count_on_tokens(cursor, calls)
-    _count_on_channels(cursor, calls)
-    _write_usage(cursor, calls, entries)
-    _add_to_daily(cursor, calls)
-    _add_to_hourly(cursor, calls)
+def _write_accounts(cursor: CursorWrapper, accounts: dict[int, _Account]) -> None:
+    update_rows(
+        cursor,
+        QuotaAccount,
+        ("user_id", "balance", "held", "used_quota", "request_count"),
+        "balance = v.v1, held = v.v2,"
+        " used_quota = t.used_quota + v.v3, request_count = t.request_count + v.v4",
+        [(pk, a.balance, a.held, a.charged, a.calls) for pk, a in sorted(accounts.items())],
+    )
 
 
-def _write_entries(cursor: CursorWrapper, calls: Sequence[Settlement], at: datetime) -> dict[int, int]:
-    """One ledger entry an account and batch; returns its id by account."""
-    costs: dict[int, int] = defaultdict(int)
+def _write_tokens(cursor: CursorWrapper, accounts: dict[int, _Account], calls: Sequence[Settlement]) -> None:
+    """Charge and free each token; a deleted one is no longer there to be written."""
+    latest: dict[int, datetime] = {}
     for call in calls:
-        costs[call.account_id] += call.quota
-    charged = {account_id: cost for account_id, cost in sorted(costs.items()) if cost}
-    if not charged:
-        return {}
-    balances = dict(lock_rows(cursor, QuotaAccount, ["user_id", "balance"], charged, pk="user_id"))
+        latest[call.token_id] = max(call.created_at, latest.get(call.token_id, call.created_at))
+    charged = {pk: (quota, count) for pk, quota, count in _sums(calls, "token_id")}
+    freed: dict[int, int] = defaultdict(int)
+    for account in accounts.values():
+        for token_id, amount in account.freed.items():
+            freed[token_id] += amount
+    adapt = connection.ops.adapt_datetimefield_value
+    rows = [
+        (pk, freed[pk], *charged.get(pk, (0, 0)), adapt(latest[pk]) if pk in latest else None)
+        for pk in sorted({*charged, *freed})
+    ]
+    if rows:
+        update_rows(
+            cursor,
+            TokenQuota,
+            ("token_id", "held", "used_quota", "request_count", "last_used_at"),
+            "held = t.held - v.v1, used_quota = t.used_quota + v.v2, request_count = t.request_count + v.v3,"
+            " last_used_at = COALESCE(v.v4, t.last_used_at)",
+            rows,
+        )
+
+
+def _write_entries(accounts: dict[int, _Account], at: datetime) -> dict[int, int]:
+    """One ledger entry an account and batch; returns its id by account."""
     entries = [
         LedgerEntry(
-            account_id=account_id,
+            account_id=pk,
             kind=EntryKind.USAGE,
-            amount=-cost,
-            balance_after=balances[account_id] - cost,
+            amount=-account.charged,
+            balance_after=account.balance,
             created_at=at,
         )
-        for account_id, cost in charged.items()
+        for pk, account in sorted(accounts.items())
+        if account.charged
     ]
-    insert_entries(entries)
+    if entries:
+        insert_entries(entries)
     return {entry.account_id: entry.pk for entry in entries}
 
 
@@ -156,44 +207,18 @@ def _sums(calls: Iterable[Settlement], key: str) -> list[tuple[int, int, int]]:
     return [(pk, cost[pk], count[pk]) for pk in sorted(cost)]
 
 
-def _count_on_accounts(cursor: CursorWrapper, calls: Sequence[Settlement]) -> None:
-    update_from_values(
-        cursor,
-        QuotaAccount,
-        "balance = t.balance - v.column2, used_quota = t.used_quota + v.column2,"
-        " request_count = t.request_count + v.column3",
-        _sums(calls, "account_id"),
-        pk="user_id",
-    )
-
-
-def _count_on_tokens(cursor: CursorWrapper, calls: Sequence[Settlement]) -> None:
-    latest: dict[int, datetime] = {}
-    for call in calls:
-        latest[call.token_id] = max(call.created_at, latest.get(call.token_id, call.created_at))
-    adapt = connection.ops.adapt_datetimefield_value
-    update_from_values(
-        cursor,
-        TokenQuota,
-        "used_quota = t.used_quota + v.column2, request_count = t.request_count + v.column3,"
-        " last_used_at = v.column4",
-        [(*row, adapt(latest[row[0]])) for row in _sums(calls, "token_id")],
-        pk="token_id",
-    )
-
-
 def _count_on_channels(cursor: CursorWrapper, calls: Sequence[Settlement]) -> None:
     upstream: dict[int, int] = defaultdict(int)
     for call in calls:
         upstream[call.channel_id] += call.upstream_cost
-    lock_rows(cursor, ChannelTotals, ["channel_id"], upstream, pk="channel_id")
-    update_from_values(
+    lock_rows(cursor, ChannelTotals, ["channel_id"], upstream)
+    update_rows(
         cursor,
         ChannelTotals,
-        "used_quota = t.used_quota + v.column2, request_count = t.request_count + v.column3,"
-        " upstream_cost = t.upstream_cost + v.column4",
+        ("channel_id", "used_quota", "request_count", "upstream_cost"),
+        "used_quota = t.used_quota + v.v1, request_count = t.request_count + v.v2,"
+        " upstream_cost = t.upstream_cost + v.v3",
         [(*row, upstream[row[0]]) for row in _sums(calls, "channel_id")],
-        pk="channel_id",
     )
 
 

@@ -23,13 +23,6 @@ def row(user: User, model: str, quota: int) -> tuple[object, ...]:
     return (user.pk, connection.ops.adapt_datefield_value(DAY), 1, model, 1, 0, 2, 0, 3, quota)
 
 
-def test_placeholders_and_parameters_go_row_by_row() -> None:
-    rows = [(1, "a"), (2, "b")]
-
-    assert sql.placeholders(rows) == "(%s,%s),(%s,%s)"
-    assert sql.flat(rows) == [1, "a", 2, "b"]
-
-
 def test_sums_are_inserted_and_then_added_to() -> None:
     user = make_user()
     with connection.cursor() as cursor:
@@ -54,12 +47,12 @@ def test_many_rows_are_updated_each_with_its_own_value_and_others_stay() -> None
     users = [make_user(balance=100) for _ in range(3)]
 
     with connection.cursor() as cursor:
-        sql.update_from_values(
+        sql.update_rows(
             cursor,
             QuotaAccount,
-            "used_quota = t.used_quota + v.column2, request_count = v.column3",
+            ("user_id", "used_quota", "request_count"),
+            "used_quota = t.used_quota + v.v1, request_count = v.v2",
             [(users[0].pk, 7, 1), (users[1].pk, 2**40, 2)],
-            pk="user_id",
         )
 
     found = QuotaAccount.objects.order_by("pk").values_list("used_quota", "request_count")

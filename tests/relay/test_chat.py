@@ -103,6 +103,9 @@ def test_a_token_limit_is_named_when_it_is_the_obstacle_in_the_callers_language(
 
     assert refusal.value.code == "pre_consume_token_quota_failed"
     assert refusal.value.body["details"]["quota"] == "token"
+    assert "令牌自身" in refusal.value.message
+    assert "服务商" in refusal.value.message
+    assert "provider" not in refusal.value.message
 
 
 @pytest.mark.parametrize(
