@@ -3,9 +3,9 @@
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
-from accounts.models import SiteSettings
+from accounts import services
 
 
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002  allauth passes it
-        return SiteSettings.objects.filter(is_signup_open=True).exists()
+        return services.is_signup_open()

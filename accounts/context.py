@@ -3,11 +3,9 @@
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts.models import SiteSettings
+from accounts import services
 
 
 def sign_up(_request: HttpRequest) -> dict[str, object]:
     """``is_signup_open``: whether to offer an account; read only where a page asks."""
-    return {
-        "is_signup_open": SimpleLazyObject(lambda: SiteSettings.objects.filter(is_signup_open=True).exists())
-    }
+    return {"is_signup_open": SimpleLazyObject(services.is_signup_open)}

@@ -97,6 +97,11 @@ def set_password(*, actor: User, user: User, password: str) -> None:
     user.save(update_fields=["password"])
 
 
+def is_signup_open() -> bool:
+    """Whether people may sign up by themselves."""
+    return SiteSettings.objects.filter(is_signup_open=True).exists()
+
+
 def set_signup_open(*, actor: User, is_open: bool) -> None:
     """Let people sign up by themselves, or not.
 

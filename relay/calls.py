@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from django.conf import settings
+
 from billing.models import CallStatus, UsageSource
 from billing.pricing import TokenCounts, call_quota, nano_usd_of
 from billing.services.callers import Caller
@@ -13,7 +15,6 @@ from relay.chat import ChatRequest
 from relay.metering import Metering
 from relay.planning import Attempt, CallPlan
 from relay.token_counts import count_prompt, count_text
-from relay.upstream import remaining_seconds
 
 _NOTHING = TokenCounts(prompt=0, completion=0)
 
@@ -63,7 +64,8 @@ class Call:
 
     @property
     def seconds_left(self) -> float:
-        return remaining_seconds(self.elapsed)
+        """What is left of the longest time that a call may take."""
+        return float(settings.RELAY_CALL_SECONDS) - self.elapsed
 
     def note_first_byte(self) -> None:
         if not self.first_byte_ms:

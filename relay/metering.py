@@ -12,10 +12,9 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, connection
 
-from billing.models import ConfigVersion
 from billing.services import holds
 from billing.services.callers import Caller, check_caller, find_callers
-from billing.services.config import Config
+from billing.services.config import Config, current_version
 from billing.services.settle import Settled, Settlement, settle
 from relay.chat import ChatRequest
 from relay.errors import StoreUnavailableError
@@ -90,10 +89,6 @@ class Metering:
         task.add_done_callback(self._pending.discard)
         return task
 
-    async def release(self, request_id: str) -> None:
-        """Give back the hold of a call of which nothing was served or recorded."""
-        await self._releases.submit(request_id)
-
     async def identify(self, *, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
         """Who is asking, and the configuration, for requests that cost nothing.
 
@@ -141,8 +136,7 @@ class Metering:
     def _identify(self, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
         try:
             caller = find_callers(key_hashes=[key_hash]).get(key_hash)
-            version = ConfigVersion.objects.values_list("version", flat=True).get(pk=1)
-            config = self._config.get(version)
+            config = self._config.get(current_version())
         except _AWAY as exc:
             connection.close()
             raise StoreUnavailableError from exc

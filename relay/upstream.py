@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import RequestError, RequestTimeoutError
 from pyreqwest.response import Response
@@ -172,8 +171,3 @@ def _wait_seconds(retry_after: str | None) -> int:
         return int(min(max(float(retry_after or ""), 1), _LONGEST_WAIT))
     except ValueError:  # a date, nothing, or not a number
         return 1
-
-
-def remaining_seconds(elapsed: float) -> float:
-    """What is left of the longest time that a call may take."""
-    return float(settings.RELAY_CALL_SECONDS) - elapsed

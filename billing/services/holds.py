@@ -18,8 +18,9 @@ from django.db.backends.utils import CursorWrapper
 from django.utils.functional import Promise, lazy
 from django.utils.translation import gettext_lazy as _
 
-from billing.models import ConfigVersion, Hold, QuotaAccount, TokenQuota
+from billing.models import Hold, QuotaAccount, TokenQuota
 from billing.services.callers import Caller, InvalidTokenError, check_caller, check_model, find_callers
+from billing.services.config import current_version
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import format_usd
 from oneapi_admin.lib.sql import any_of, insert_rows, is_any, lock_rows, table, update_rows
@@ -131,7 +132,7 @@ def admit(*, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission |
         callers = find_callers(key_hashes=(request.key_hash for request in requests))
         accounts = _lock_accounts(cursor, (caller.user_id for caller in callers.values()))
         tokens = _lock_tokens(cursor, (caller.token_id for caller in callers.values()))
-        version = _config_version(cursor)
+        version = current_version()
         results: list[Admission | DomainError] = []
         rows = []
         for request in requests:
@@ -235,12 +236,6 @@ def delete_holds(cursor: CursorWrapper, *, request_ids: Sequence[str]) -> list[t
     )
     deleted: list[tuple[str, int, int, int]] = cursor.fetchall()
     return deleted
-
-
-def _config_version(cursor: CursorWrapper) -> int:
-    cursor.execute(f"SELECT version FROM {table(ConfigVersion)} WHERE id = 1")
-    [version] = cursor.fetchone()
-    return int(version)
 
 
 def _lock_accounts(cursor: CursorWrapper, ids: Any) -> dict[int, _Funds]:

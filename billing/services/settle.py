@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -82,15 +82,16 @@ def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         accounts = _lock_accounts(cursor, unique.values())
         lock_rows(cursor, TokenQuota, ["token_id"], (s.token_id for s in unique.values()))
+        freed: dict[int, int] = defaultdict(int)  # what each token's holds give back
         for _request_id, account_id, token_id, amount in delete_holds(cursor, request_ids=list(unique)):
             accounts[account_id].held -= amount
-            accounts[account_id].freed[token_id] += amount
+            freed[token_id] += amount
         known = _known_request_ids(cursor, list(unique))
         fresh = [s for request_id, s in unique.items() if request_id not in known]
         for settlement in fresh:
             accounts[settlement.account_id].add(settlement)
         _write_accounts(cursor, accounts)
-        _write_tokens(cursor, accounts, fresh)
+        _write_tokens(cursor, freed, fresh)
         if fresh:
             entries = _write_entries(accounts, at)
             _count_on_channels(cursor, fresh)
@@ -116,8 +117,6 @@ class _Account:
     held: int
     charged: int = 0
     calls: int = 0
-    freed: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    """What each token's holds give back."""
 
     @property
     def available(self) -> int:
@@ -153,19 +152,15 @@ def _write_accounts(cursor: CursorWrapper, accounts: dict[int, _Account]) -> Non
     )
 
 
-def _write_tokens(cursor: CursorWrapper, accounts: dict[int, _Account], calls: Sequence[Settlement]) -> None:
+def _write_tokens(cursor: CursorWrapper, freed: dict[int, int], calls: Sequence[Settlement]) -> None:
     """Charge and free each token; a deleted one is no longer there to be written."""
     latest: dict[int, datetime] = {}
     for call in calls:
         latest[call.token_id] = max(call.created_at, latest.get(call.token_id, call.created_at))
     charged = {pk: (quota, count) for pk, quota, count in _sums(calls, "token_id")}
-    freed: dict[int, int] = defaultdict(int)
-    for account in accounts.values():
-        for token_id, amount in account.freed.items():
-            freed[token_id] += amount
     adapt = connection.ops.adapt_datetimefield_value
     rows = [
-        (pk, freed[pk], *charged.get(pk, (0, 0)), adapt(latest[pk]) if pk in latest else None)
+        (pk, freed.get(pk, 0), *charged.get(pk, (0, 0)), adapt(latest[pk]) if pk in latest else None)
         for pk in sorted({*charged, *freed})
     ]
     if rows:
