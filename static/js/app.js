@@ -90,7 +90,7 @@
 
   // The slide-over opens when something is asked for into #slideover-body, and closes on "slideover:close".
   const panel = $("#slideover"), body = $("#slideover-body");
-  let opener; // what the focus goes back to
+  let opener, field; // what the focus goes back to; where in the panel somebody is
   const slideover = () => tabler.Offcanvas.getOrCreateInstance(panel);
   on("htmx:beforeRequest", (event) => {
     if (event.detail.target !== body || body.contains(event.detail.elt)) return;
@@ -103,7 +103,9 @@
     (found ?? $(".offcanvas-body :is(input:not([type=hidden]), select, textarea)", body))?.focus();
   };
   on("htmx:afterSettle", (event) => { if (event.detail.target === body) enter(); });
-  panel?.addEventListener("shown.bs.offcanvas", enter);
+  on("focusin", (event) => { if (body?.contains(event.target)) field = event.target; });
+  // Bootstrap takes the focus when the panel has slid in: whoever types already keeps their field.
+  panel?.addEventListener("shown.bs.offcanvas", () => field?.isConnected ? field.focus() : enter());
   on("slideover:close", () => slideover().hide());
   panel?.addEventListener("hidden.bs.offcanvas", () => {
     body.replaceChildren();
