@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from billing.services import holds
-from billing.services.callers import Caller, check_caller, find_callers
+from billing.services.callers import Caller, check_caller, find_caller
 from billing.services.config import Config, current_version
 from billing.services.settle import Settled, Settlement, settle
 from relay.chat import ChatRequest
@@ -135,7 +135,7 @@ class Metering:
 
     def _identify(self, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
         try:
-            caller = find_callers(key_hashes=[key_hash]).get(key_hash)
+            caller = find_caller(key_hash=key_hash)
             config = self._config.get(current_version())
         except _AWAY as exc:
             connection.close()

@@ -2,16 +2,18 @@
 
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import TokenStatus, UserStatus
 from oneapi_admin.lib.errors import DomainError
-from oneapi_admin.lib.sql import any_of, is_any, moment
+from oneapi_admin.lib.sql import moment
 
 
 class InvalidTokenError(DomainError):
@@ -78,47 +80,35 @@ class Caller:
     language: str
 
 
-_QUERY = """
-    SELECT t.key_hash, t.id, t.name, t.status, t.expires_at, t.allowed_models, t.allowed_networks,
-           u.id, u.username, u.status, u."group", u.language
-    FROM accounts_token t JOIN accounts_user u ON u.id = t.user_id
-    WHERE """
+COLUMNS = """t.key_hash, t.id, t.name, t.status, t.expires_at, t.allowed_models, t.allowed_networks,
+    u.id, u.username, u.status, u."group", u.language"""
+"""What :func:`caller_of` reads, of tokens ``t`` and their owners ``u``."""
+TABLES = "accounts_token t JOIN accounts_user u ON u.id = t.user_id"
 
 
-def find_callers(*, key_hashes: Iterable[str]) -> dict[str, Caller]:
-    """Read the callers behind the hashes with one query; unknown hashes are absent from the answer."""
-    found = {}
+def find_caller(*, key_hash: str) -> Caller | None:
+    """Read the caller behind a hash; None if it is no token's."""
     with connection.cursor() as cursor:
-        cursor.execute(_QUERY + is_any("t.key_hash"), [any_of(set(key_hashes))])
-        rows = cursor.fetchall()
-    for key_hash, *rest in rows:
-        (
-            token_id,
-            name,
-            status,
-            expires_at,
-            models,
-            networks,
-            user_id,
-            username,
-            user_status,
-            group,
-            language,
-        ) = rest
-        found[key_hash] = Caller(
-            token_id=token_id,
-            token_name=name,
-            token_status=status,
-            expires_at=moment(expires_at),
-            allowed_models=tuple(json.loads(models)),
-            allowed_networks=tuple(json.loads(networks)),
-            user_id=user_id,
-            username=username,
-            user_status=user_status,
-            group=group,
-            language=language,
-        )
-    return found
+        cursor.execute(f"SELECT {COLUMNS} FROM {TABLES} WHERE t.key_hash = %s", [key_hash])
+        row = cursor.fetchone()
+    return None if row is None else caller_of(row)
+
+
+def caller_of(row: Sequence[Any]) -> Caller:
+    """The caller in a row that begins with ``COLUMNS``."""
+    return Caller(
+        token_id=row[1],
+        token_name=row[2],
+        token_status=row[3],
+        expires_at=moment(row[4]),
+        allowed_models=_texts(row[5]),
+        allowed_networks=_texts(row[6]),
+        user_id=row[7],
+        username=row[8],
+        user_status=row[9],
+        group=row[10],
+        language=row[11],
+    )
 
 
 def check_caller(*, caller: Caller | None, client_ip: str, at: datetime) -> Caller:
@@ -159,3 +149,8 @@ def _is_inside(client_ip: str, networks: Iterable[str]) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return any(address in ipaddress.ip_network(network) for network in networks)
+
+
+@lru_cache(maxsize=1024)
+def _texts(array: str) -> tuple[str, ...]:
+    return tuple(json.loads(array))

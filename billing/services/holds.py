@@ -7,25 +7,36 @@ sorted by key.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
-from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 from django.utils.functional import Promise, lazy
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Hold, QuotaAccount, TokenQuota
-from billing.services.callers import Caller, InvalidTokenError, check_caller, check_model, find_callers
-from billing.services.config import current_version
+from billing.services import callers
+from billing.services.callers import Caller, caller_of, check_caller, check_model
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import format_usd
-from oneapi_admin.lib.sql import any_of, insert_rows, is_any, lock_rows, table, update_rows
+from oneapi_admin.lib.sql import (
+    Batch,
+    any_of,
+    durable_batch,
+    for_no_key_update,
+    insert_rows,
+    is_any,
+    lock_rows,
+    table,
+    update_rows,
+)
 
 logger = structlog.get_logger(__name__)
+
+DroppedHold = tuple[str, int, int, int]
+"""Request id, account id, token id and amount."""
 
 
 def _fill(text: str | Promise, model: str) -> str:
@@ -128,41 +139,75 @@ def admit(*, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission |
 
     :returns: for each request its admission, or the reason for its refusal
     """
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        callers = find_callers(key_hashes=(request.key_hash for request in requests))
-        accounts = _lock_accounts(cursor, (caller.user_id for caller in callers.values()))
-        tokens = _lock_tokens(cursor, (caller.token_id for caller in callers.values()))
-        version = current_version()
+    with durable_batch() as batch:
+        book = _Book.locked(batch, {request.key_hash for request in requests})
         results: list[Admission | DomainError] = []
-        rows = []
+        rows: list[tuple[str, int, int, int, datetime, datetime]] = []
         for request in requests:
-            found = callers.get(request.key_hash)
+            found = book.callers.get(request.key_hash)
             try:
                 caller = check_caller(caller=found, client_ip=request.client_ip, at=at)
                 check_model(caller=caller, model=request.model)
-                account, token = accounts.get(caller.user_id), tokens.get(caller.token_id)
-                if account is None or token is None:  # deleted between the reading and the locks
-                    raise InvalidTokenError
-                plan = _reserve(request, caller, account, token, version)
+                plan = _reserve(request, caller, book)
             except DomainError as refusal:
                 refusal.language = found.language if found else ""
                 results.append(refusal)
                 continue
             results.append(Admission(caller=caller, plan=plan))
             rows.append(
-                (request.request_id, caller.user_id, caller.token_id, plan.estimate, request.expires_at)
+                (request.request_id, caller.user_id, caller.token_id, plan.estimate, request.expires_at, at)
             )
         if rows:
-            _insert_holds(cursor, rows, at)
-            _add_held(cursor, QuotaAccount, {key: f.added for key, f in accounts.items() if f.added})
-            _add_held(cursor, TokenQuota, {key: f.added for key, f in tokens.items() if f.added})
+            insert_rows(batch, Hold, _HOLD_COLUMNS, rows)
+            _add_held(batch, QuotaAccount, {key: f.added for key, f in book.accounts.items() if f.added})
+            _add_held(batch, TokenQuota, {key: f.added for key, f in book.tokens.items() if f.added})
     return results
 
 
-def _reserve(request: AdmitRequest, caller: Caller, account: _Funds, token: _Funds, version: int) -> Plan:
+_HOLD_COLUMNS = ("request_id", "account_id", "token_id", "amount", "expires_at", "created_at")
+_LOCKING_QUERY = f"""
+    SELECT {callers.COLUMNS}, a.balance, a.held, q.quota_limit, q.used_quota, q.held,
+           (SELECT version FROM billing_configversion WHERE id = 1)
+    FROM {callers.TABLES}
+    JOIN billing_quotaaccount a ON a.user_id = u.id JOIN billing_tokenquota q ON q.token_id = t.id
+    WHERE """
+
+
+@dataclass(slots=True)
+class _Book:
+    """What a batch of calls is decided by, locked until it is written."""
+
+    callers: dict[str, Caller]
+    """By the hashes of their keys."""
+    accounts: dict[int, _Funds]
+    tokens: dict[int, _Funds]
+    version: int
+    """Of the configuration."""
+
+    @classmethod
+    def locked(cls, batch: Batch, key_hashes: Iterable[str]) -> "_Book":
+        """Read it all with one query; whoever locks a token's row has locked its account's first."""
+        lock = for_no_key_update()
+        rows = batch.execute(
+            f"{_LOCKING_QUERY} {is_any('t.key_hash', 'text')} ORDER BY a.user_id, q.token_id"
+            f" {lock and f'{lock} OF a, q'}",
+            [any_of(key_hashes)],
+        ).fetchall()
+        book = cls({}, {}, {}, rows[0][-1] if rows else 0)
+        for row in rows:
+            balance, held, limit, token_used, token_held, _version = row[-6:]
+            caller = book.callers[row[0]] = caller_of(row)
+            book.accounts.setdefault(caller.user_id, _Funds(left=balance - held, held=held))
+            left = None if limit is None else limit - token_used - token_held
+            book.tokens[caller.token_id] = _Funds(left=left, held=token_held)
+        return book
+
+
+def _reserve(request: AdmitRequest, caller: Caller, book: _Book) -> Plan:
+    account, token = book.accounts[caller.user_id], book.tokens[caller.token_id]
     available = account.left or 0
     affordable = available if token.left is None else min(available, token.left)
-    plan = request.plan(caller, max(affordable, 0), version)
+    plan = request.plan(caller, max(affordable, 0), book.version)
     needed = plan.estimate
     if needed > affordable or affordable < 0:
         names = {
@@ -183,8 +228,8 @@ def release(*, request_ids: Sequence[str]) -> int:
 
     :returns: how many were still held; releasing twice does nothing
     """
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        return len(drop_holds(cursor, request_ids=request_ids))
+    with durable_batch() as batch:
+        return len(drop_holds(batch, request_ids=request_ids))
 
 
 def expire(*, at: datetime, limit: int = 1000) -> int:
@@ -193,78 +238,48 @@ def expire(*, at: datetime, limit: int = 1000) -> int:
     :returns: how many were swept; call again while it is ``limit``
     """
     expired = Hold.objects.filter(expires_at__lte=at).order_by("expires_at")
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        dropped = drop_holds(cursor, request_ids=list(expired.values_list("request_id", flat=True)[:limit]))
+    request_ids = list(expired.values_list("request_id", flat=True)[:limit])
+    with durable_batch() as batch:
+        dropped = drop_holds(batch, request_ids=request_ids)
     for request_id, account_id, _token_id, amount in dropped:
         logger.warning("billing.hold_expired", request_id=request_id, account_id=account_id, quota=amount)
     return len(dropped)
 
 
-def drop_holds(cursor: CursorWrapper, *, request_ids: Sequence[str]) -> list[tuple[str, int, int, int]]:
-    """Delete the holds that still exist and take them off their accounts and tokens.
-
-    :returns: request id, account id, token id and amount of each hold dropped
-    """
+def drop_holds(batch: Batch, *, request_ids: Sequence[str]) -> list[DroppedHold]:
+    """Delete the holds that still exist and take them off their accounts and tokens."""
     if not request_ids:
         return []
-    cursor.execute(
-        f"SELECT account_id, token_id FROM {table(Hold)} WHERE {is_any('request_id')}", [any_of(request_ids)]
-    )
-    pairs = cursor.fetchall()
-    lock_rows(cursor, QuotaAccount, ["user_id"], (account_id for account_id, _ in pairs))
-    lock_rows(cursor, TokenQuota, ["token_id"], (token_id for _, token_id in pairs))
-    dropped = delete_holds(cursor, request_ids=request_ids)
+    pairs = batch.execute(
+        f"SELECT account_id, token_id FROM {table(Hold)} WHERE {is_any('request_id', 'text')}",
+        [any_of(request_ids)],
+    ).fetchall()
+    lock_rows(batch, QuotaAccount, ["user_id"], (account_id for account_id, _ in pairs))
+    lock_rows(batch, TokenQuota, ["token_id"], (token_id for _, token_id in pairs))
+    dropped: list[DroppedHold] = delete_holds(batch, request_ids=request_ids).fetchall()
     by_account: dict[int, int] = defaultdict(int)
     by_token: dict[int, int] = defaultdict(int)
     for _request_id, account_id, token_id, amount in dropped:
         by_account[account_id] -= amount
         by_token[token_id] -= amount
-    _add_held(cursor, QuotaAccount, by_account)
-    _add_held(cursor, TokenQuota, by_token)
+    _add_held(batch, QuotaAccount, by_account)
+    _add_held(batch, TokenQuota, by_token)
     return dropped
 
 
-def delete_holds(cursor: CursorWrapper, *, request_ids: Sequence[str]) -> list[tuple[str, int, int, int]]:
+def delete_holds(batch: Batch, *, request_ids: Sequence[str]) -> Any:
     """Delete holds whose accounts and tokens the caller has locked and will bring up to date.
 
-    :returns: request id, account id, token id and amount of each hold that still existed
+    :returns: a cursor that gives a :data:`DroppedHold` for each hold that still existed
     """
-    cursor.execute(
-        f"DELETE FROM {table(Hold)} WHERE {is_any('request_id')}"
+    return batch.execute(
+        f"DELETE FROM {table(Hold)} WHERE {is_any('request_id', 'text')}"
         " RETURNING request_id, account_id, token_id, amount",
         [any_of(request_ids)],
     )
-    deleted: list[tuple[str, int, int, int]] = cursor.fetchall()
-    return deleted
 
 
-def _lock_accounts(cursor: CursorWrapper, ids: Any) -> dict[int, _Funds]:
-    rows = lock_rows(cursor, QuotaAccount, ["user_id", "balance", "held"], ids)
-    return {pk: _Funds(left=balance - held, held=held) for pk, balance, held in rows}
-
-
-def _lock_tokens(cursor: CursorWrapper, ids: Any) -> dict[int, _Funds]:
-    columns = ["token_id", "quota_limit", "used_quota", "held"]
-    rows = lock_rows(cursor, TokenQuota, columns, ids)
-    return {
-        pk: _Funds(left=None if limit is None else limit - used - held, held=held)
-        for pk, limit, used, held in rows
-    }
-
-
-def _insert_holds(
-    cursor: CursorWrapper, rows: list[tuple[str, int, int, int, datetime]], at: datetime
-) -> None:
-    adapt = connection.ops.adapt_datetimefield_value
-    insert_rows(
-        cursor,
-        Hold,
-        ("request_id", "account_id", "token_id", "amount", "expires_at", "created_at"),
-        [(*row[:4], adapt(row[4]), adapt(at)) for row in rows],
-    )
-
-
-def _add_held(cursor: CursorWrapper, model: type[QuotaAccount | TokenQuota], sums: dict[int, int]) -> None:
+def _add_held(batch: Batch, model: type[QuotaAccount | TokenQuota], sums: dict[int, int]) -> None:
     if sums:
         key = "user_id" if model is QuotaAccount else "token_id"
-        update_rows(cursor, model, (key, "held"), "held = t.held + v.v1", sorted(sums.items()))
+        update_rows(batch, model, (key, "held"), "held = t.held + v.v1", sorted(sums.items()))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
@@ -10,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import EntryKind, LedgerEntry, QuotaAccount
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
-from oneapi_admin.lib.sql import insert_rows, lock_rows, update_rows
+from oneapi_admin.lib.sql import Batch, insert_rows, lock_rows, update_rows
 
 
 class UnknownAccountError(DomainError):
@@ -71,39 +72,41 @@ def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("ledger.post needs a transaction around it")
-    with connection.cursor() as cursor:
-        locked = lock_rows(cursor, QuotaAccount, ["user_id", "balance"], (p.account_id for p in postings))
-        balances: dict[int, int] = dict(locked)
-        known = _entries_by_key(postings)
-        entries = [_known_entry(posting, known) or _next_entry(posting, balances, at) for posting in postings]
-        fresh = [entry for entry in entries if entry.pk is None]
-        if fresh:
-            insert_entries(fresh)
-            rows = sorted({(entry.account_id, balances[entry.account_id]) for entry in fresh})
-            update_rows(cursor, QuotaAccount, ("user_id", "balance"), "balance = v.v1", rows)
+    batch = Batch()
+    columns = ["user_id", "balance"]
+    locked = lock_rows(batch, QuotaAccount, columns, (posting.account_id for posting in postings))
+    balances: dict[int, int] = dict(locked.fetchall())
+    known = _entries_by_key(postings)
+    entries = [_known_entry(posting, known) or _next_entry(posting, balances, at) for posting in postings]
+    fresh = [entry for entry in entries if entry.pk is None]
+    if fresh:
+        _insert_entries(batch, fresh)
+        rows = sorted({(entry.account_id, balances[entry.account_id]) for entry in fresh})
+        update_rows(batch, QuotaAccount, ("user_id", "balance"), "balance = v.v1", rows)
     return entries
 
 
-def insert_entries(entries: Sequence[LedgerEntry]) -> None:
-    """Insert entries, in their order, and set their primary keys.
+def insert_usage(batch: Batch, charges: Sequence[tuple[int, int, int]], at: datetime) -> Any:
+    """Send the entries of served calls, one an account, for ``settle``, which holds the accounts' locks.
 
-    For this module and ``billing.services.holds``, which hold the locks of the accounts.
+    :param charges: account id, quota units charged, balance after
+    :returns: a cursor that gives the account id and the entry's id of each
+    """
+    rows = [
+        (account_id, EntryKind.USAGE.value, -quota, balance, None, "", "", None, at)
+        for account_id, quota, balance in charges
+    ]
+    return insert_rows(batch, LedgerEntry, _COLUMNS, rows, suffix="RETURNING account_id, id")
+
+
+def _insert_entries(batch: Batch, entries: Sequence[LedgerEntry]) -> None:
+    """Insert entries, in their order, and set their primary keys.
 
     :raises IdempotencyKeyReusedError: if another account's movement took a key at this very moment
     """
-    at = connection.ops.adapt_datetimefield_value
-    rows = [
-        (*(getattr(entry, column) for column in _COLUMNS[:-1]), at(entry.created_at)) for entry in entries
-    ]
-    with connection.cursor() as cursor:
-        insert_rows(
-            cursor,
-            LedgerEntry,
-            _COLUMNS,
-            rows,
-            suffix="ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
-        )
-        ids = sorted(row[0] for row in cursor.fetchall())
+    rows = [[getattr(entry, column) for column in _COLUMNS] for entry in entries]
+    suffix = "ON CONFLICT (idempotency_key) DO NOTHING RETURNING id"
+    ids = sorted(row[0] for row in insert_rows(batch, LedgerEntry, _COLUMNS, rows, suffix=suffix).fetchall())
     if len(ids) != len(entries):
         raise IdempotencyKeyReusedError
     for entry, pk in zip(entries, ids, strict=True):

@@ -5,16 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
+from operator import attrgetter
+from typing import Any
 
 import structlog
-from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 
 from billing.models import (
     CallStatus,
     ChannelTotals,
-    EntryKind,
-    LedgerEntry,
     QuotaAccount,
     TokenQuota,
     UsageDaily,
@@ -22,8 +20,18 @@ from billing.models import (
     UsageRecord,
 )
 from billing.services.holds import delete_holds
-from billing.services.ledger import insert_entries
-from oneapi_admin.lib.sql import any_of, insert_rows, is_any, lock_rows, table, update_rows, upsert_sums
+from billing.services.ledger import insert_usage
+from oneapi_admin.lib.sql import (
+    Batch,
+    any_of,
+    durable_batch,
+    insert_rows,
+    is_any,
+    lock_rows,
+    table,
+    update_rows,
+    upsert_sums,
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -68,6 +76,7 @@ class Settled:
 
 
 _COLUMNS = tuple(field.name for field in fields(Settlement))
+_values = attrgetter(*_COLUMNS)
 
 
 def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
@@ -79,25 +88,28 @@ def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
     :returns: one result a settlement, in their order
     """
     unique = {settlement.request_id: settlement for settlement in settlements}
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        accounts = _lock_accounts(cursor, unique.values())
-        lock_rows(cursor, TokenQuota, ["token_id"], (s.token_id for s in unique.values()))
+    with durable_batch() as batch:
+        account_rows = _lock_accounts(batch, unique.values())
+        lock_rows(batch, TokenQuota, ["token_id"], (s.token_id for s in unique.values()))
+        dropped = delete_holds(batch, request_ids=list(unique))
+        known_rows = _find_known(batch, list(unique))
+        accounts = {pk: _Account(balance, held) for pk, balance, held in account_rows.fetchall()}
         freed: dict[int, int] = defaultdict(int)  # what each token's holds give back
-        for _request_id, account_id, token_id, amount in delete_holds(cursor, request_ids=list(unique)):
+        for _request_id, account_id, token_id, amount in dropped.fetchall():
             accounts[account_id].held -= amount
             freed[token_id] += amount
-        known = _known_request_ids(cursor, list(unique))
+        known = {row[0] for row in known_rows.fetchall()}
         fresh = [s for request_id, s in unique.items() if request_id not in known]
         for settlement in fresh:
             accounts[settlement.account_id].add(settlement)
-        _write_accounts(cursor, accounts)
-        _write_tokens(cursor, freed, fresh)
+        entry_rows = _write_entries(batch, accounts, at)
+        _write_accounts(batch, accounts)
+        _write_tokens(batch, freed, fresh)
         if fresh:
-            entries = _write_entries(accounts, at)
-            _count_on_channels(cursor, fresh)
-            _write_usage(cursor, fresh, entries)
-            _add_to_daily(cursor, fresh)
-            _add_to_hourly(cursor, fresh)
+            _count_on_channels(batch, fresh)
+            _add_to_daily(batch, fresh)
+            _add_to_hourly(batch, fresh)
+            _write_usage(batch, fresh, dict(entry_rows.fetchall()) if entry_rows else {})
     for settlement in fresh:
         if settlement.quota > settlement.estimate:
             logger.warning(
@@ -128,22 +140,21 @@ class _Account:
         self.calls += 1
 
 
-def _lock_accounts(cursor: CursorWrapper, calls: Iterable[Settlement]) -> dict[int, _Account]:
+def _lock_accounts(batch: Batch, calls: Iterable[Settlement]) -> Any:
     columns = ["user_id", "balance", "held"]
-    rows = lock_rows(cursor, QuotaAccount, columns, (call.account_id for call in calls))
-    return {pk: _Account(balance, held) for pk, balance, held in rows}
+    return lock_rows(batch, QuotaAccount, columns, (call.account_id for call in calls))
 
 
-def _known_request_ids(cursor: CursorWrapper, request_ids: list[str]) -> set[str]:
-    cursor.execute(
-        f"SELECT request_id FROM {table(UsageRecord)} WHERE {is_any('request_id')}", [any_of(request_ids)]
+def _find_known(batch: Batch, request_ids: list[str]) -> Any:
+    return batch.execute(
+        f"SELECT request_id FROM {table(UsageRecord)} WHERE {is_any('request_id', 'text')}",
+        [any_of(request_ids)],
     )
-    return {row[0] for row in cursor.fetchall()}
 
 
-def _write_accounts(cursor: CursorWrapper, accounts: dict[int, _Account]) -> None:
+def _write_accounts(batch: Batch, accounts: dict[int, _Account]) -> None:
     update_rows(
-        cursor,
+        batch,
         QuotaAccount,
         ("user_id", "balance", "held", "used_quota", "request_count"),
         "balance = v.v1, held = v.v2,"
@@ -152,20 +163,18 @@ def _write_accounts(cursor: CursorWrapper, accounts: dict[int, _Account]) -> Non
     )
 
 
-def _write_tokens(cursor: CursorWrapper, freed: dict[int, int], calls: Sequence[Settlement]) -> None:
+def _write_tokens(batch: Batch, freed: dict[int, int], calls: Sequence[Settlement]) -> None:
     """Charge and free each token; a deleted one is no longer there to be written."""
     latest: dict[int, datetime] = {}
     for call in calls:
         latest[call.token_id] = max(call.created_at, latest.get(call.token_id, call.created_at))
     charged = {pk: (quota, count) for pk, quota, count in _sums(calls, "token_id")}
-    adapt = connection.ops.adapt_datetimefield_value
     rows = [
-        (pk, freed.get(pk, 0), *charged.get(pk, (0, 0)), adapt(latest[pk]) if pk in latest else None)
-        for pk in sorted({*charged, *freed})
+        (pk, freed.get(pk, 0), *charged.get(pk, (0, 0)), latest.get(pk)) for pk in sorted({*charged, *freed})
     ]
     if rows:
         update_rows(
-            cursor,
+            batch,
             TokenQuota,
             ("token_id", "held", "used_quota", "request_count", "last_used_at"),
             "held = t.held - v.v1, used_quota = t.used_quota + v.v2, request_count = t.request_count + v.v3,"
@@ -174,22 +183,10 @@ def _write_tokens(cursor: CursorWrapper, freed: dict[int, int], calls: Sequence[
         )
 
 
-def _write_entries(accounts: dict[int, _Account], at: datetime) -> dict[int, int]:
-    """One ledger entry an account and batch; returns its id by account."""
-    entries = [
-        LedgerEntry(
-            account_id=pk,
-            kind=EntryKind.USAGE,
-            amount=-account.charged,
-            balance_after=account.balance,
-            created_at=at,
-        )
-        for pk, account in sorted(accounts.items())
-        if account.charged
-    ]
-    if entries:
-        insert_entries(entries)
-    return {entry.account_id: entry.pk for entry in entries}
+def _write_entries(batch: Batch, accounts: dict[int, _Account], at: datetime) -> Any:
+    """One ledger entry an account and batch; returns the cursor with their ids by account."""
+    charged = [(pk, a.charged, a.balance) for pk, a in sorted(accounts.items()) if a.charged]
+    return insert_usage(batch, charged, at) if charged else None
 
 
 def _sums(calls: Iterable[Settlement], key: str) -> list[tuple[int, int, int]]:
@@ -202,13 +199,13 @@ def _sums(calls: Iterable[Settlement], key: str) -> list[tuple[int, int, int]]:
     return [(pk, cost[pk], count[pk]) for pk in sorted(cost)]
 
 
-def _count_on_channels(cursor: CursorWrapper, calls: Sequence[Settlement]) -> None:
+def _count_on_channels(batch: Batch, calls: Sequence[Settlement]) -> None:
     upstream: dict[int, int] = defaultdict(int)
     for call in calls:
         upstream[call.channel_id] += call.upstream_cost
-    lock_rows(cursor, ChannelTotals, ["channel_id"], upstream)
+    lock_rows(batch, ChannelTotals, ["channel_id"], upstream)
     update_rows(
-        cursor,
+        batch,
         ChannelTotals,
         ("channel_id", "used_quota", "request_count", "upstream_cost"),
         "used_quota = t.used_quota + v.v1, request_count = t.request_count + v.v2,"
@@ -217,13 +214,9 @@ def _count_on_channels(cursor: CursorWrapper, calls: Sequence[Settlement]) -> No
     )
 
 
-def _write_usage(cursor: CursorWrapper, calls: Sequence[Settlement], entries: dict[int, int]) -> None:
-    adapt = connection.ops.adapt_datetimefield_value
-    rows = []
-    for call in calls:
-        values = [getattr(call, column) for column in _COLUMNS[:-1]]
-        rows.append((*values, adapt(call.created_at), entries.get(call.account_id) if call.quota else None))
-    insert_rows(cursor, UsageRecord, (*_COLUMNS, "ledger_entry_id"), rows)
+def _write_usage(batch: Batch, calls: Sequence[Settlement], entries: dict[int, int]) -> None:
+    rows = [(*_values(call), entries.get(call.account_id) if call.quota else None) for call in calls]
+    insert_rows(batch, UsageRecord, (*_COLUMNS, "ledger_entry_id"), rows)
 
 
 def _rollup_values(call: Settlement) -> tuple[int, ...]:
@@ -234,28 +227,26 @@ def _rollup_values(call: Settlement) -> tuple[int, ...]:
 _ROLLUP = ("request_count", "failure_count", "prompt_tokens", "cached_tokens", "completion_tokens", "quota")
 
 
-def _add_to_daily(cursor: CursorWrapper, calls: Sequence[Settlement]) -> None:
+def _add_to_daily(batch: Batch, calls: Sequence[Settlement]) -> None:
     sums: dict[tuple[int, object, int, str], tuple[int, ...]] = {}
-    adapt = connection.ops.adapt_datefield_value
     for call in calls:
-        day = adapt(call.created_at.astimezone(UTC).date())
+        day = call.created_at.astimezone(UTC).date()
         key = (call.account_id, day, call.token_id, call.model)
         sums[key] = _added(sums.get(key), _rollup_values(call))
     rows = sorted(((*key, *values) for key, values in sums.items()), key=lambda row: row[:4])
-    upsert_sums(cursor, UsageDaily, ("account_id", "day", "token_id", "model"), _ROLLUP, rows)
+    upsert_sums(batch, UsageDaily, ("account_id", "day", "token_id", "model"), _ROLLUP, rows)
 
 
-def _add_to_hourly(cursor: CursorWrapper, calls: Sequence[Settlement]) -> None:
+def _add_to_hourly(batch: Batch, calls: Sequence[Settlement]) -> None:
     sums: dict[tuple[object, int, str], tuple[int, ...]] = {}
-    adapt = connection.ops.adapt_datetimefield_value
     for call in calls:
-        hour = adapt(call.created_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0))
+        hour = call.created_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         key = (hour, call.channel_id, call.model)
         values = (*_rollup_values(call), call.upstream_cost, call.duration_ms)
         sums[key] = _added(sums.get(key), values)
     rows = sorted(((*key, *values) for key, values in sums.items()), key=lambda row: row[:3])
     upsert_sums(
-        cursor,
+        batch,
         UsageHourly,
         ("hour", "channel_id", "model"),
         (*_ROLLUP, "upstream_cost", "duration_ms"),

@@ -8,16 +8,52 @@ drivers and databases then prepare it once.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
-from django.db import connection, models
-from django.db.backends.utils import CursorWrapper
+import psycopg
+from django.db import connection, models, transaction
 
 Rows = Sequence[Sequence[Any]]
+_TEXTS = ("varchar", "text")
+
+
+class Batch:
+    """Statements that belong together: each gets a cursor of its own, to be fetched from when needed."""
+
+    def __init__(self, new_cursor: Callable[[], Any] | None = None) -> None:
+        """
+        :param new_cursor: Django's by default, for statements in a transaction that somebody else began
+        """
+        self._new_cursor = new_cursor or connection.cursor
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        """Send a statement; return the cursor that has its answer."""
+        cursor = self._new_cursor()
+        cursor.execute(statement, parameters)
+        return cursor
+
+
+@contextmanager
+def durable_batch() -> Iterator[Batch]:
+    """One transaction in as few round trips as it can have.
+
+    On PostgreSQL a statement is sent without waiting for the answers to those before it (the
+    protocol's pipeline mode), and is prepared once a connection. An answer is waited for when it
+    is fetched; an error comes up at the next fetch or at the commit, and then nothing is written.
+    """
+    if connection.vendor != "postgresql":
+        with transaction.atomic(durable=True):
+            yield Batch()
+        return
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    with connection.wrap_database_errors, raw.pipeline(), transaction.atomic(durable=True):
+        yield Batch(partial(psycopg.Cursor, raw))
 
 
 def table(model: type[models.Model]) -> str:
@@ -26,18 +62,15 @@ def table(model: type[models.Model]) -> str:
 
 
 def insert_rows(
-    cursor: CursorWrapper, model: type[models.Model], columns: Sequence[str], rows: Rows, *, suffix: str = ""
-) -> None:
+    batch: Batch, model: type[models.Model], columns: Sequence[str], rows: Rows, *, suffix: str = ""
+) -> Any:
     """Insert all rows with one statement; ``suffix`` takes ``ON CONFLICT …`` or ``RETURNING …``."""
-    cursor.execute(_insert(connection.vendor, model, tuple(columns), suffix), _parameters(rows))
+    source = _source(connection.vendor, model, tuple(columns))
+    return batch.execute(_insert(source, model, tuple(columns), suffix), _parameters(source, rows))
 
 
 def upsert_sums(
-    cursor: CursorWrapper,
-    model: type[models.Model],
-    key: Sequence[str],
-    sums: Sequence[str],
-    rows: Rows,
+    batch: Batch, model: type[models.Model], key: Sequence[str], sums: Sequence[str], rows: Rows
 ) -> None:
     """Add each row's ``sums`` to the row with the same ``key``, inserting it when there is none.
 
@@ -46,55 +79,56 @@ def upsert_sums(
     name = table(model)
     updates = ",".join(f"{column} = {name}.{column} + excluded.{column}" for column in sums)
     suffix = f"ON CONFLICT ({','.join(key)}) DO UPDATE SET {updates}"
-    insert_rows(cursor, model, [*key, *sums], rows, suffix=suffix)
+    insert_rows(batch, model, [*key, *sums], rows, suffix=suffix)
 
 
 def update_rows(
-    cursor: CursorWrapper,
-    model: type[models.Model],
-    columns: Sequence[str],
-    assignments: str,
-    rows: Rows,
+    batch: Batch, model: type[models.Model], columns: Sequence[str], assignments: str, rows: Rows
 ) -> None:
     """Update many rows with one statement.
 
     :param columns: what ``rows`` hold, the key first; the others are columns whose types they have
     :param assignments: the ``SET`` list; ``v.v1``, ``v.v2`` … are the values after the key
     """
-    cursor.execute(_update(connection.vendor, model, tuple(columns), assignments), _parameters(rows))
+    source = _source(connection.vendor, model, tuple(columns))
+    batch.execute(_update(source, model, columns[0], assignments), _parameters(source, rows))
 
 
-def lock_rows(
-    cursor: CursorWrapper, model: type[models.Model], columns: Sequence[str], keys: Iterable[Any]
-) -> list[tuple[Any, ...]]:
-    """Lock rows in the order of their keys, the first of ``columns``, and return their columns.
+def lock_rows(batch: Batch, model: type[models.Model], columns: Sequence[str], keys: Iterable[int]) -> Any:
+    """Lock rows in the order of their keys, the first of ``columns``; their columns can be fetched.
 
     The lock leaves room for the foreign keys that point to the row. On SQLite the transaction
     itself, begun as IMMEDIATE, is the lock.
     """
-    ordered = sorted(set(keys))
-    if not ordered:
-        return []
-    suffix = " FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
-    cursor.execute(
+    suffix = f" {for_no_key_update()}" if for_no_key_update() else ""
+    return batch.execute(
         f"SELECT {','.join(columns)} FROM {table(model)}"
-        f" WHERE {is_any(columns[0])} ORDER BY {columns[0]}{suffix}",
-        [any_of(ordered)],
+        f" WHERE {is_any(columns[0], 'bigint')} ORDER BY {columns[0]}{suffix}",
+        [any_of(sorted(set(keys)))],
     )
-    rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
 
 
-def is_any(column: str) -> str:
-    """A condition that holds for the values of :func:`any_of`, its one parameter."""
+def for_no_key_update() -> str:
+    """The lock at the end of a ``SELECT``; SQLite's IMMEDIATE transaction needs none."""
+    return "FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
+
+
+def is_any(column: str, kind: str) -> str:
+    """A condition that holds for the values of :func:`any_of`, its one parameter.
+
+    :param kind: of the column: ``bigint`` or ``text``
+    """
     if connection.vendor == "postgresql":
-        return f"{column} = ANY(%s)"
+        return f"{column} = ANY(%s::{kind}[])"
     return f"{column} IN (SELECT value FROM json_each(%s))"
 
 
-def any_of(values: Iterable[Any]) -> Any:
+def any_of(values: Iterable[int] | Iterable[str]) -> str:
     """The parameter of :func:`is_any`."""
-    return list(values) if connection.vendor == "postgresql" else json.dumps(list(values))
+    listed: list[Any] = list(values)
+    if connection.vendor == "postgresql":
+        return _array(listed, is_text=bool(listed) and isinstance(listed[0], str))
+    return json.dumps(listed)
 
 
 def moment(value: datetime | None) -> datetime | None:
@@ -102,47 +136,70 @@ def moment(value: datetime | None) -> datetime | None:
     return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
+class _Source(NamedTuple):
+    """A query that gives its parameters back as rows with the columns v0, v1 and so on."""
+
+    query: str
+    is_text: tuple[bool, ...] = ()
+    """On PostgreSQL, where each column is a parameter: whether it is a text. Empty on SQLite."""
+
+
 @lru_cache(maxsize=64)
-def _insert(vendor: str, model: type[models.Model], columns: tuple[str, ...], suffix: str) -> str:
+def _source(vendor: str, model: type[models.Model], columns: tuple[str, ...]) -> _Source:
+    if vendor != "postgresql":
+        values = ",".join(f"json_extract(value, '$[{index}]') AS v{index}" for index in range(len(columns)))
+        return _Source(f"SELECT {values} FROM json_each(%s)")
+    types = [_type(model, column) for column in columns]
+    arrays = ",".join(f"%s::{kind}[]" for kind in types)
+    names = ",".join(f"v{index}" for index in range(len(columns)))
+    return _Source(f"SELECT * FROM unnest({arrays}) AS u({names})", tuple(kind == "text" for kind in types))
+
+
+@lru_cache(maxsize=64)
+def _insert(source: _Source, model: type[models.Model], columns: tuple[str, ...], suffix: str) -> str:
     # "WHERE true" tells SQLite's parser that ON CONFLICT belongs to the insertion.
-    source = f"SELECT * FROM ({_source(vendor, model, columns)}) AS v WHERE true"
-    return f"INSERT INTO {table(model)} ({','.join(columns)}) {source} {suffix}"
+    rows = f"SELECT * FROM ({source.query}) AS v WHERE true"
+    return f"INSERT INTO {table(model)} ({','.join(columns)}) {rows} {suffix}"
 
 
 @lru_cache(maxsize=64)
-def _update(vendor: str, model: type[models.Model], columns: tuple[str, ...], assignments: str) -> str:
-    return (
-        f"UPDATE {table(model)} AS t SET {assignments}"
-        f" FROM ({_source(vendor, model, columns)}) AS v WHERE t.{columns[0]} = v.v0"
-    )
+def _update(source: _Source, model: type[models.Model], key: str, assignments: str) -> str:
+    return f"UPDATE {table(model)} AS t SET {assignments} FROM ({source.query}) AS v WHERE t.{key} = v.v0"
 
 
-def _source(vendor: str, model: type[models.Model], columns: tuple[str, ...]) -> str:
-    """A query that gives the parameters back as rows with the columns v0, v1 and so on."""
-    if vendor == "postgresql":
-        names = ",".join(f"v{index} {_type(model, column)}" for index, column in enumerate(columns))
-        return f"SELECT * FROM json_to_recordset(%s::json) AS u({names})"
-    values = ",".join(f"json_extract(value, '$[{index}]') AS v{index}" for index in range(len(columns)))
-    return f"SELECT {values} FROM json_each(%s)"
-
-
-def _parameters(rows: Rows) -> list[Any]:
-    """All rows as one JSON text: drivers adapt a text in no time, and thousands of values one by one."""
+def _parameters(source: _Source, rows: Rows) -> list[str]:
+    """The rows as few long texts: drivers adapt a text in no time, and thousands of values one by one."""
+    if source.is_text:
+        columns = zip(*rows, strict=True)
+        return [
+            _array(values, is_text=is_text) for values, is_text in zip(columns, source.is_text, strict=True)
+        ]
     if any(type(value) is int and not -(2**63) <= value < 2**63 for row in rows for value in row):
         raise OverflowError("a number does not fit into the database")  # JSON would make it a float
-    if connection.vendor == "postgresql":
-        names = [f"v{index}" for index in range(len(rows[0]))]
-        rows = [dict(zip(names, row, strict=True)) for row in rows]  # type: ignore[misc]
     return [json.dumps(rows, default=_as_json, ensure_ascii=False)]  # the driver refuses half characters
+
+
+def _array(values: Sequence[Any], *, is_text: bool) -> str:
+    """PostgreSQL's text form of an array; numbers, times and booleans read as Python prints them."""
+    if not is_text:
+        return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
+    quoted = ["NULL" if value is None else f'"{_escaped(value)}"' for value in values]
+    return "{" + ",".join(quoted) + "}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"') if '"' in text or "\\" in text else text
 
 
 def _type(model: type[models.Model], column: str) -> str:
     field: Any = next(field for field in model._meta.concrete_fields if field.column == column)
     name = str(field.rel_db_type(connection) if field.is_relation else field.cast_db_type(connection))
-    return "text" if name.startswith("varchar") else name
+    return "text" if name.startswith(_TEXTS) else name
 
 
 def _as_json(value: Any) -> str:
+    if isinstance(value, datetime):
+        return str(connection.ops.adapt_datetimefield_value(value))
     if isinstance(value, Decimal | date):
         return str(value)
     raise TypeError(f"cannot pass {type(value).__name__} to the database")

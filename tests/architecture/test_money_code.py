@@ -103,7 +103,7 @@ def test_only_the_ledger_and_the_settlement_write_a_balance() -> None:
 
 
 def test_only_one_place_inserts_ledger_entries() -> None:
-    inserts = re.compile(r"LedgerEntry\.objects\.\w*create|insert_rows\(\s*cursor,\s*LedgerEntry")
+    inserts = re.compile(r"LedgerEntry\.objects\.\w*create|insert_rows\(\s*\w+,\s*LedgerEntry")
 
     writers = {path for path, source in sources(*PRODUCT) if inserts.search(source)}
 

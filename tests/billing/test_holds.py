@@ -196,21 +196,3 @@ def test_deleting_a_token_in_flight_neither_frees_nor_loses_the_call() -> None:
 
     assert (account_of(user).balance, account_of(user).held) == (880, 0)
     assert UsageRecord.objects.get().token_name == "a token"
-
-
-def test_a_token_deleted_while_its_call_is_admitted_refuses_that_call_alone(monkeypatch) -> None:
-    gone, other = make_token(make_user(balance=1000)), make_token(make_user(balance=1000))
-    requests = [admit_request(gone), admit_request(other)]
-
-    def find_then_delete(**names):
-        found = callers.find_callers(**names)
-        gone.token.delete()
-        return found
-
-    monkeypatch.setattr(holds, "find_callers", find_then_delete)
-
-    refused, admitted = holds.admit(requests=requests, at=NOON)
-
-    assert isinstance(refused, callers.InvalidTokenError)
-    assert isinstance(admitted, holds.Admission)
-    assert Hold.objects.get().request_id == requests[1].request_id

@@ -1,5 +1,5 @@
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, IntegrityError
 
 from accounts.models import User
 from billing.models import ConfigVersion, QuotaAccount, UsageDaily
@@ -20,14 +20,14 @@ SUMS = (
 
 
 def row(user: User, model: str, quota: int) -> tuple[object, ...]:
-    return (user.pk, connection.ops.adapt_datefield_value(DAY), 1, model, 1, 0, 2, 0, 3, quota)
+    return (user.pk, DAY, 1, model, 1, 0, 2, 0, 3, quota)
 
 
 def test_sums_are_inserted_and_then_added_to() -> None:
     user = make_user()
-    with connection.cursor() as cursor:
-        sql.upsert_sums(cursor, UsageDaily, KEY, SUMS, [row(user, "a", 10), row(user, "b", 1)])
-        sql.upsert_sums(cursor, UsageDaily, KEY, SUMS, [row(user, "a", 32), row(user, "c", 5)])
+    with sql.durable_batch() as batch:
+        sql.upsert_sums(batch, UsageDaily, KEY, SUMS, [row(user, "a", 10), row(user, "b", 1)])
+        sql.upsert_sums(batch, UsageDaily, KEY, SUMS, [row(user, "a", 32), row(user, "c", 5)])
 
     found = UsageDaily.objects.order_by("model").values_list(
         "model", "request_count", "prompt_tokens", "quota"
@@ -37,8 +37,8 @@ def test_sums_are_inserted_and_then_added_to() -> None:
 
 def test_values_are_escaped_and_never_run() -> None:
     user = make_user()
-    with connection.cursor() as cursor:
-        sql.upsert_sums(cursor, UsageDaily, KEY, SUMS, [row(user, "'); DROP TABLE x; -- %s", 1)])
+    with sql.durable_batch() as batch:
+        sql.upsert_sums(batch, UsageDaily, KEY, SUMS, [row(user, "'); DROP TABLE x; -- %s", 1)])
 
     assert UsageDaily.objects.get().model == "'); DROP TABLE x; -- %s"
 
@@ -46,9 +46,9 @@ def test_values_are_escaped_and_never_run() -> None:
 def test_many_rows_are_updated_each_with_its_own_value_and_others_stay() -> None:
     users = [make_user(balance=100) for _ in range(3)]
 
-    with connection.cursor() as cursor:
+    with sql.durable_batch() as batch:
         sql.update_rows(
-            cursor,
+            batch,
             QuotaAccount,
             ("user_id", "used_quota", "request_count"),
             "used_quota = t.used_quota + v.v1, request_count = v.v2",
@@ -62,9 +62,9 @@ def test_many_rows_are_updated_each_with_its_own_value_and_others_stay() -> None
 def test_locked_rows_come_once_each_in_the_order_of_their_keys() -> None:
     first, second = make_user(), make_user()
 
-    with transaction.atomic(), connection.cursor() as cursor:
-        found = sql.lock_rows(cursor, User, ["id", "username"], [second.pk, first.pk, second.pk, 0])
-        nothing = sql.lock_rows(cursor, User, ["id"], [])
+    with sql.durable_batch() as batch:
+        found = sql.lock_rows(batch, User, ["id", "username"], [second.pk, first.pk, second.pk, 0]).fetchall()
+        nothing = sql.lock_rows(batch, User, ["id"], []).fetchall()
 
     assert found == [(first.pk, first.username), (second.pk, second.username)]
     assert nothing == []
@@ -72,3 +72,41 @@ def test_locked_rows_come_once_each_in_the_order_of_their_keys() -> None:
 
 def test_names_come_from_the_model() -> None:
     assert sql.table(ConfigVersion) == '"billing_configversion"'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "NULL", "None", "a,b", '{"a": 1}', "back\\slash", 'two"quotes"', "中文 😀", " "]
+)
+def test_any_text_arrives_as_it_is(text: str) -> None:
+    user = make_user()
+
+    with sql.durable_batch() as batch:
+        sql.upsert_sums(batch, UsageDaily, KEY, SUMS, [row(user, text, 1), row(user, "x", 1)])
+
+    assert {found.model for found in UsageDaily.objects.all()} == {text, "x"}
+
+
+def set_held(user: User, amounts: list[int]) -> None:
+    with sql.durable_batch() as batch:
+        for amount in amounts:
+            sql.update_rows(batch, QuotaAccount, ("user_id", "held"), "held = v.v1", [(user.pk, amount)])
+
+
+def test_a_refused_statement_undoes_its_whole_batch_and_the_connection_goes_on() -> None:
+    user = make_user(balance=100)
+
+    with pytest.raises(IntegrityError):
+        set_held(user, [5, -1, 7])
+
+    assert QuotaAccount.objects.get().held == 0
+    set_held(user, [9])
+    assert QuotaAccount.objects.get().held == 9
+
+
+def test_a_number_that_no_column_can_hold_is_refused() -> None:
+    user = make_user()
+
+    with pytest.raises((DataError, OverflowError)), sql.durable_batch() as batch:
+        sql.upsert_sums(batch, UsageDaily, KEY, SUMS, [row(user, "x", 2**63)])
+
+    assert not UsageDaily.objects.exists()

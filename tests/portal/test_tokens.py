@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import Token, User
 from billing.models import TokenQuota
 from billing.services import tokens as services
-from billing.services.callers import find_callers
+from billing.services.callers import find_caller
 from billing.services.settle import settle
 from oneapi_admin.lib.secrets import key_digest
 from tests.factories import NOON, make_channel, make_token, make_user, settlement
@@ -116,7 +116,7 @@ def test_the_key_works(console: Client) -> None:
     key = console.post(NEW, PLAIN).context["key"]
     digest = key_digest(key.removeprefix("sk-"))
 
-    assert find_callers(key_hashes=[digest])[digest].username == "ann"
+    assert find_caller(key_hash=digest).username == "ann"
 
 
 def test_in_the_slide_over_the_key_comes_alone_and_the_list_is_told(console: Client) -> None:
