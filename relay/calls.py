@@ -135,4 +135,7 @@ class Call:
 
 def _storable(text: str, length: int) -> str:
     """Anybody's text as both databases take it: no NUL, no half character, not too long."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text[:length])
+    text = text[:length]
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)

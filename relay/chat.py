@@ -1,5 +1,6 @@
 """``/v1/chat/completions`` requests: what we check before anything is spent, and what we send on."""
 
+import codecs
 import json
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -86,7 +87,7 @@ def _parse_object(raw: bytes) -> dict[str, Any]:
     if not raw.strip():
         _refuse(_("The request's body is empty; send a JSON object."))
     try:
-        body = json.loads(raw.decode(), parse_constant=_refuse_constant)
+        body = _DECODER.decode(raw.decode())
     except UnicodeDecodeError as exc:
         _refuse(_("The request's body is not UTF-8 text: byte %(at)s is wrong."), at=exc.start)
     except json.JSONDecodeError as exc:
@@ -94,7 +95,7 @@ def _parse_object(raw: bytes) -> dict[str, Any]:
             _("The request's body is not valid JSON: line %(line)s, column %(column)s: %(why)s."),
             line=exc.lineno,
             column=exc.colno,
-            why=exc.msg,
+            why="Unexpected UTF-8 BOM" if raw.startswith(codecs.BOM_UTF8) else exc.msg,
         )
     except (RecursionError, ValueError):
         _refuse(_("The request's body is JSON that nests too deep or has a number that is too long."))
@@ -105,6 +106,9 @@ def _parse_object(raw: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     _refuse(_("%(name)s is not valid JSON."), name=name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _boolean(body: dict[str, Any], name: str) -> bool:

@@ -12,6 +12,8 @@ from django.utils.translation.trans_real import get_supported_language_variant, 
 from billing.services.holds import QuotaExhaustedError
 from oneapi_admin.lib.errors import DomainError
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 class InvalidRequestError(DomainError):
     code = "invalid_request"
@@ -180,4 +182,4 @@ def headers_of(error: DomainError) -> list[tuple[bytes, bytes]]:
 
 def dump(body: Any) -> bytes:
     """JSON as UTF-8; half a surrogate pair, which a text may have, becomes the escape that it came as."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+    return _ENCODER.encode(body).encode(errors="backslashreplace")

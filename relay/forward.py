@@ -2,28 +2,28 @@
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
-from typing import Any
 
 import structlog
 from pyreqwest.client import Client
 from pyreqwest.exceptions import RequestError
-from pyreqwest.response import Response
 
 from billing.models import CallStatus
 from billing.services.settle import Settled, Settlement
 from relay.calls import Call, Outcome
-from relay.errors import InternalError, UpstreamFailedError, dump, envelope
+from relay.errors import InternalError, UpstreamFailedError, UpstreamTimeoutError, dump, envelope
 from relay.http import Headers, Request
 from relay.metering import Metering
 from relay.sse import DONE, EventFilter, answer_texts
-from relay.upstream import UpstreamError, open_call, transport_error
+from relay.upstream import OpenCall, UpstreamError, open_call, transport_error
 from relay.usage import read_usage
 
 logger = structlog.get_logger(__name__)
 
 _SETTLE_SECONDS = 10
 """How long an answer waits for its charge while the database is away; then it goes without the figures."""
+_STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache")]
+_AT_ONCE = 0.0
+"""A time on the loop's clock that is over."""
 
 
 async def serve_call(*, call: Call, request: Request, client: Client, metering: Metering) -> None:
@@ -31,33 +31,30 @@ async def serve_call(*, call: Call, request: Request, client: Client, metering: 
 
     :raises DomainError: if nothing was served; the failure has been recorded, nothing was charged
     """
-    async with AsyncExitStack() as stack:
-        try:
-            response = await _open_first(call, client, stack)
-            answer = None if call.request.is_stream else await _read_json(call, response)
-        except UpstreamError as failed:
-            await _settled(metering, call, call.failure(failed.error))
-            raise failed.error from failed
-        except asyncio.CancelledError:
-            metering.settle(call.settlement(Outcome(status=CallStatus.FAILED, error_code="cancelled")))
-            raise
-        except Exception:  # nobody foresaw it, and nothing was served: the hold goes back at once
-            await _settled(metering, call, call.failure(InternalError()))
-            raise
-        if answer is None:
-            await _Stream(call, request, metering, response).run()
-        else:
-            await _answer_json(call, request, metering, *answer)
+    try:
+        opened = await _open_first(call, client)
+        answer = None if call.request.is_stream else await _read_json(call, opened)
+    except UpstreamError as failed:
+        await _settled(metering, call, call.failure(failed.error))
+        raise failed.error from failed
+    except asyncio.CancelledError:
+        metering.settle(call.settlement(Outcome(status=CallStatus.FAILED, error_code="cancelled")))
+        raise
+    except Exception:  # nobody foresaw it, and nothing was served: the hold goes back at once
+        await _settled(metering, call, call.failure(InternalError()))
+        raise
+    if answer is None:
+        await _Stream(call, request, metering, opened).run()
+    else:
+        await _answer_json(call, request, metering, *answer)
 
 
-async def _open_first(call: Call, client: Client, stack: AsyncExitStack) -> Response:
+async def _open_first(call: Call, client: Client) -> OpenCall:
     """Try the planned channels in their order; only before anything was served can another one do better."""
     for attempt in call.plan.attempts:
         call.attempt = attempt
         try:
-            return await stack.enter_async_context(
-                open_call(client, attempt, call.upstream_body(), call.seconds_left)
-            )
+            return await open_call(client, attempt, call.upstream_body(), call.seconds_left)
         except UpstreamError as failed:
             logger.warning(
                 "relay.channel_failed",
@@ -71,17 +68,19 @@ async def _open_first(call: Call, client: Client, stack: AsyncExitStack) -> Resp
     raise AssertionError("a plan has at least one attempt")
 
 
-async def _read_json(call: Call, response: Response) -> tuple[bytes, Settlement]:
+async def _read_json(call: Call, opened: OpenCall) -> tuple[bytes, Settlement]:
     """The whole answer, which has to be a completion before anybody pays for it, and its charge."""
     model = call.attempt.served_model
     try:
-        raw = bytes(await response.bytes())
+        raw = bytes(await opened.response.bytes())
         parsed = json.loads(raw)
     except RequestError as exc:
         raise transport_error(exc, model) from exc
     except (ValueError, RecursionError) as exc:
         error = UpstreamFailedError(model=model, reason="not JSON")
         raise UpstreamError(error=error, may_fail_over=False) from exc
+    finally:
+        await opened.close()
     if not isinstance(parsed, dict) or not isinstance(parsed.get("choices"), list):
         error = UpstreamFailedError(model=model, reason="no completion in the answer")
         raise UpstreamError(error=error, may_fail_over=False)
@@ -103,69 +102,76 @@ async def _answer_json(
 class _Stream:
     """A stream on its way to the caller."""
 
-    def __init__(self, call: Call, request: Request, metering: Metering, response: Response) -> None:
+    def __init__(self, call: Call, request: Request, metering: Metering, opened: OpenCall) -> None:
         self._call = call
         self._request = request
         self._metering = metering
-        self._reader = response.body_reader
+        self._opened = opened
         self._filter = EventFilter(wants_usage=call.request.wants_usage)
+        self._has_left = False
+        self._is_writing = False
 
     async def run(self) -> None:
-        leaving = asyncio.ensure_future(self._request.wait_for_disconnect())
         outcome = Outcome()
         try:
-            await self._request.start(
-                200, b"text/event-stream; charset=utf-8", [(b"cache-control", b"no-cache")]
-            )
-            await self._pass_on(leaving, outcome)
+            await self._pass_on(outcome)
         except asyncio.CancelledError:  # the drain time is over: charge what was served, then go
             outcome.status, outcome.error_code = CallStatus.INTERRUPTED, "cancelled"
             self._settle_served(outcome)
             raise
-        except TimeoutError:
-            outcome.status = CallStatus.DISCONNECTED
         except Exception:  # nobody foresaw it: what was served is charged all the same
             outcome.status, outcome.error_code = CallStatus.INTERRUPTED, InternalError.code
             self._settle_served(outcome)
             raise
         finally:
-            leaving.cancel()
+            await self._opened.close()
         settled = await _settled(self._metering, self._call, self._settlement(outcome))
         if outcome.status != CallStatus.DISCONNECTED:
             await self._finish(outcome, settled)
 
-    async def _pass_on(self, leaving: "asyncio.Future[None]", outcome: Outcome) -> None:
-        """Write what is read until the stream ends or the caller leaves."""
-        while not self._filter.is_done:
-            reading: asyncio.Future[Any] = asyncio.ensure_future(self._reader.read_chunk())
-            waiting: list[asyncio.Future[Any]] = [reading, leaving]
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if leaving.done() and not reading.done():
-                reading.cancel()
-            if leaving.done():
+    async def _pass_on(self, outcome: Outcome) -> None:
+        """Write what is read until the stream ends, the caller leaves or the call's time is over."""
+        try:
+            async with asyncio.timeout(self._call.seconds_left) as time_left:
+                leaving = asyncio.create_task(self._stop_when_caller_leaves(time_left))
+                try:
+                    await self._copy()
+                finally:
+                    leaving.cancel()
+        except RequestError as exc:
+            error = transport_error(exc, self._call.attempt.served_model).error
+            outcome.status, outcome.error_code = CallStatus.INTERRUPTED, error.code
+        except TimeoutError:
+            if self._has_left or self._is_writing:  # who stopped reading without leaving is as good as gone
                 outcome.status = CallStatus.DISCONNECTED
-                return
-            try:
-                chunk = reading.result()
-            except RequestError as exc:
-                error = transport_error(exc, self._call.attempt.served_model).error
-                outcome.status, outcome.error_code = CallStatus.INTERRUPTED, error.code
-                return
+            else:
+                outcome.status, outcome.error_code = CallStatus.INTERRUPTED, UpstreamTimeoutError.code
+        else:
+            if self._filter.has_error or (self._filter.usage is None and not self._filter.is_done):
+                outcome.status, outcome.error_code = CallStatus.INTERRUPTED, "upstream_error"
+
+    async def _stop_when_caller_leaves(self, time_left: asyncio.Timeout) -> None:
+        await self._request.wait_for_disconnect()
+        self._has_left = True
+        if not time_left.expired():
+            time_left.reschedule(_AT_ONCE)
+
+    async def _copy(self) -> None:
+        reader = self._opened.response.body_reader
+        await self._request.start(200, b"text/event-stream; charset=utf-8", _STREAM_HEADERS)
+        while not self._filter.is_done:
+            chunk = await reader.read_chunk()
             if chunk is None:
                 await self._write(self._filter.finish())
-                break
+                return
             await self._write(self._filter.feed(bytes(chunk)))
-        if self._filter.has_error or (self._filter.usage is None and not self._filter.is_done):
-            outcome.status, outcome.error_code = CallStatus.INTERRUPTED, "upstream_error"
 
     async def _write(self, data: bytes) -> None:
-        """
-        :raises TimeoutError: if the caller stopped reading without leaving, until the call's time was over
-        """
         if data:
             self._call.note_first_byte()
-            async with asyncio.timeout(self._call.seconds_left):
-                await self._request.write(data, more=True)
+            self._is_writing = True
+            await self._request.write(data, more=True)
+            self._is_writing = False
 
     def _settlement(self, outcome: Outcome) -> Settlement:
         outcome.usage = self._filter.usage
@@ -195,17 +201,15 @@ class _Stream:
 
 async def _settled(metering: Metering, call: Call, settlement: Settlement) -> Settled | None:
     """Wait for the charge, but not for ever; it is made all the same."""
-    task = metering.settle(settlement)
-    try:
-        async with asyncio.timeout(_SETTLE_SECONDS):
-            return await asyncio.shield(task)
-    except TimeoutError:
+    settling = metering.settle(settlement)
+    await asyncio.wait([settling], timeout=_SETTLE_SECONDS)
+    if not settling.done():
         logger.warning("relay.answered_before_settled", request_id=call.request_id)
-    except asyncio.CancelledError:
-        raise
-    except Exception:  # noqa: BLE001  logged with the whole settlement where it happened
+        return None
+    if settling.exception() is not None:  # logged with the whole settlement where it happened
         logger.warning("relay.answered_unsettled", request_id=call.request_id)
-    return None
+        return None
+    return settling.result()
 
 
 def _charge_headers(settled: Settled | None) -> Headers:

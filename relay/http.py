@@ -17,6 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _BODY_SECONDS = 60
+_REQUEST_ID = HEADER.lower().encode()
 _CORS: Headers = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"*"),
@@ -111,10 +112,8 @@ class Request:
 
     async def start(self, status: int, content_type: bytes, headers: Headers) -> None:
         self.has_started = True
-        all_headers = [(b"content-type", content_type), (HEADER.lower().encode(), self.request_id.encode())]
-        await self.send(
-            {"type": "http.response.start", "status": status, "headers": [*all_headers, *_CORS, *headers]}
-        )
+        own = [(b"content-type", content_type), (_REQUEST_ID, self.request_id.encode()), *_CORS, *headers]
+        await self.send({"type": "http.response.start", "status": status, "headers": own})
 
     async def write(self, body: bytes, *, more: bool) -> None:
         await self.send({"type": "http.response.body", "body": body, "more_body": more})

@@ -11,16 +11,16 @@ from relay.usage import read_usage
 
 DONE = b"data: [DONE]\n\n"
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
-_NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null')
-"""Only ever structure: inside a JSON text the quotes would be escaped."""
-_HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_NULL_USAGES = (b',"usage":null', b', "usage": null')
+"""What providers write on every event; only ever structure: inside a JSON text the quotes are escaped."""
 
 
 class EventFilter:
     """Takes what arrives from upstream and gives what goes to the caller.
 
     Whole events only; the final ``[DONE]`` is held back, so that the caller's last words
-    can be written once the call is settled.
+    can be written once the call is settled. Only events that may say something about usage,
+    errors or the end are parsed: on all others that would cost more than the whole rest of the call.
     """
 
     def __init__(self, *, wants_usage: bool) -> None:
@@ -36,19 +36,13 @@ class EventFilter:
     def feed(self, chunk: bytes) -> bytes:
         """Return the bytes to pass on now; possibly none."""
         data = self._rest + chunk
-        ends = [match.end() for match in _EVENT_END.finditer(data)]
-        if not ends:
-            self._rest = data
+        end = _end_of_whole_events(data)
+        whole, self._rest = data[:end], data[end:]
+        if not whole or self.is_done:
             return b""
-        whole, self._rest = data[: ends[-1]], data[ends[-1] :]
-        if (
-            not self.is_done
-            and not _HAS_USAGE.search(whole)
-            and b"[DONE]" not in whole
-            and b'"error"' not in whole
-        ):
+        if (plain := self._plain(whole)) is not None:
             self._events.append(whole)
-            return whole if self._wants_usage else _NULL_USAGE.sub(b"", whole)
+            return plain
         return b"".join(self._filtered(_split(whole)))
 
     def finish(self) -> bytes:
@@ -64,10 +58,21 @@ class EventFilter:
         is_covered = self.usage is not None and self.usage.completion
         return _text_of(self._events[self._covered :]) if is_covered else self.served_text()
 
+    def _plain(self, events: bytes) -> bytes | None:
+        """What passes of events that say nothing of usage, errors or the end; None if they may."""
+        without_usage = events
+        for null_usage in _NULL_USAGES:
+            without_usage = without_usage.replace(null_usage, b"")
+        if b'"usage"' in without_usage or b"[DONE]" in events or b'"error"' in events:
+            return None
+        return events if self._wants_usage else without_usage
+
     def _filtered(self, events: Iterator[bytes]) -> Iterator[bytes]:
         for event in events:
-            if self.is_done:
-                return
+            if (plain := self._plain(event)) is not None:
+                self._events.append(event)
+                yield plain
+                continue
             if _payload(event) == b"[DONE]":
                 self.is_done = True
                 return
@@ -82,6 +87,12 @@ class EventFilter:
             elif parsed.get("choices") or not parsed["usage"]:
                 del parsed["usage"]
                 yield b"data: " + dump(parsed) + b"\n\n"
+
+
+def _end_of_whole_events(data: bytes) -> int:
+    if data.endswith((b"\n\n", b"\r\n\r\n")):
+        return len(data)
+    return max((match.end() for match in _EVENT_END.finditer(data)), default=0)
 
 
 def _text_of(events: Iterable[bytes]) -> str:

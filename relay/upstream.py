@@ -1,14 +1,15 @@
 """Calling a channel, and reading what a provider's error means."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import RequestError, RequestTimeoutError
+from pyreqwest.http import Url
+from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
 from oneapi_admin.lib.errors import DomainError
@@ -68,13 +69,25 @@ def build_client() -> Client:
         .pool_max_idle_per_host(512)
         .pool_idle_timeout(timedelta(seconds=60))
         .user_agent("oneapi-admin")
+        .default_headers({"content-type": "application/json"})
         .build()
     )
 
 
-@asynccontextmanager
-async def open_call(client: Client, attempt: Attempt, body: bytes, seconds: float) -> AsyncIterator[Response]:
-    """Send a chat completion to a channel and yield its successful answer, unread.
+@dataclass(slots=True)
+class OpenCall:
+    """A call that a channel answered with success; close it, however it ends."""
+
+    response: Response
+    """Its body is unread."""
+    _request: StreamRequest
+
+    async def close(self) -> None:
+        await self._request.__aexit__(None, None, None)
+
+
+async def open_call(client: Client, attempt: Attempt, body: bytes, seconds: float) -> OpenCall:
+    """Send a chat completion to a channel.
 
     :param seconds: what is left of the call's time
     :raises UpstreamError: if there is no answer, or a refusal
@@ -82,9 +95,8 @@ async def open_call(client: Client, attempt: Attempt, body: bytes, seconds: floa
     model = attempt.served_model
     try:
         request = (
-            client.post(f"{attempt.route.base_url}/v1/chat/completions")
+            client.post(_chat_url(attempt.route.base_url))
             .bearer_auth(attempt.route.key)
-            .header("content-type", "application/json")
             .timeout(timedelta(seconds=max(seconds, 0.1)))
             .body_bytes(body)
             .streamed_read_buffer_limit(
@@ -96,12 +108,20 @@ async def open_call(client: Client, attempt: Attempt, body: bytes, seconds: floa
         error = UpstreamUnavailableError(model=model, reason="invalid key or address")
         raise UpstreamError(error=error, may_fail_over=True) from exc
     try:
-        async with request as response:
-            if response.status != 200:
-                raise await _error_of(response, model)
-            yield response
+        opened = OpenCall(await request.__aenter__(), request)
+        if opened.response.status == 200:
+            return opened
+        try:
+            raise await _error_of(opened.response, model)
+        finally:
+            await opened.close()
     except RequestError as exc:
         raise transport_error(exc, model) from exc
+
+
+@lru_cache(maxsize=1024)
+def _chat_url(base_url: str) -> Url:
+    return Url(f"{base_url}/v1/chat/completions")
 
 
 def transport_error(exc: RequestError, model: str) -> UpstreamError:

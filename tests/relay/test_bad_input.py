@@ -35,6 +35,7 @@ def changed(**fields) -> bytes:
     [
         (b"", "empty"),
         (b"   ", "empty"),
+        (b"\xef\xbb\xbf{}", "line 1, column 1: Unexpected UTF-8 BOM"),
         (b'{"model": "sandbox-echo",\n "messages" [', "line 2, column 13"),
         (b'{"model": "\xff\xfe"}', "byte 11"),
         (b"[1, 2]", "JSON object"),
