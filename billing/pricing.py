@@ -1,7 +1,8 @@
 """What a call costs: pure integer arithmetic on prices per 1,000,000 tokens or per request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 
 from oneapi_admin.lib.quota import QUOTA_PER_USD
 
@@ -16,6 +17,7 @@ def nano(usd: Decimal) -> int:
     return int((usd * _NANO).to_integral_value(rounding=ROUND_CEILING))
 
 
+@lru_cache(maxsize=1024)
 def micro(multiplier: Decimal) -> int:
     return int(multiplier.scaleb(6).to_integral_value(rounding=ROUND_CEILING))
 
@@ -50,12 +52,12 @@ class Rate:
     request: int | None = None
     """Set instead of tiers when the model is priced per request."""
     max_output_tokens: int | None = None
+    is_free: bool = field(init=False)
 
-    @property
-    def is_free(self) -> bool:
-        if self.request is not None:
-            return self.request == 0
-        return all(not (tier.input or tier.cached_input or tier.output) for tier in self.tiers)
+    def __post_init__(self) -> None:
+        prices = (price for tier in self.tiers for price in (tier.input, tier.cached_input, tier.output))
+        is_free = not any(prices) if self.request is None else not self.request
+        object.__setattr__(self, "is_free", is_free)
 
     def weight(self, counts: TokenCounts) -> int:
         if self.request is not None:
@@ -70,12 +72,17 @@ class Rate:
             return self.request * _MILLION
         return max(
             counts.prompt * max(tier.input, tier.cached_input) + counts.completion * tier.output
-            for tier in self.tiers
-            if tier.above < counts.prompt or tier.above < 0
+            for tier in self.tiers_within(counts.prompt)
         )
 
+    def tiers_within(self, prompt_tokens: int) -> tuple[Tier, ...]:
+        """The tiers that a call with at most so long a prompt can fall into; at least the first."""
+        if len(self.tiers) == 1:
+            return self.tiers
+        return tuple(tier for tier in self.tiers if tier.above < max(prompt_tokens, 0))
+
     def _tier(self, prompt_tokens: int) -> Tier:
-        return next(tier for tier in reversed(self.tiers) if prompt_tokens > tier.above)
+        return self.tiers_within(prompt_tokens)[-1]
 
 
 def quota_of(weight: int, multiplier: Decimal) -> int:
@@ -113,7 +120,7 @@ def affordable_output(rate: Rate, *, prompt_tokens: int, multiplier: Decimal, qu
     weight = quota * _WEIGHT_PER_USD * _MILLION // scaled
     limits = [
         (weight - prompt_tokens * max(tier.input, tier.cached_input)) // tier.output
-        for tier in rate.tiers
-        if tier.output and (tier.above < prompt_tokens or tier.above < 0)
+        for tier in rate.tiers_within(prompt_tokens)
+        if tier.output
     ]
     return min(limits, default=None)

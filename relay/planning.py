@@ -123,6 +123,9 @@ def _output_bound(
 def _ordered(routes: list[Route]) -> list[Route]:
     """Highest priority first; within one priority a random order that follows the weights."""
 
+    if len(routes) == 1:
+        return routes
+
     def rank(route: Route) -> tuple[int, float]:
         return -route.priority, random.expovariate(max(route.weight, 1e-6))
 
