@@ -54,7 +54,9 @@ class QuotaAccount(models.Model):
 class LedgerEntry(models.Model):
     """One movement of quota. Append-only: the database refuses to change or delete it."""
 
-    account = models.ForeignKey(QuotaAccount, on_delete=models.PROTECT, related_name="entries")
+    account = models.ForeignKey(
+        QuotaAccount, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
     kind = models.CharField(_("kind"), max_length=12, choices=EntryKind)
     amount = models.BigIntegerField(_("amount"))
     balance_after = models.BigIntegerField(_("balance after"))
@@ -63,7 +65,7 @@ class LedgerEntry(models.Model):
     )
     memo = models.CharField(_("memo"), max_length=255, blank=True)
     reference = models.CharField(max_length=64, blank=True)
-    idempotency_key = models.CharField(max_length=128, null=True, unique=True)
+    idempotency_key = models.CharField(max_length=128, null=True)
     created_at = models.DateTimeField(_("time"))
 
     class Meta:
@@ -71,6 +73,11 @@ class LedgerEntry(models.Model):
             models.CheckConstraint(condition=~models.Q(amount=0), name="ledger_entry_amount_not_zero"),
             models.CheckConstraint(
                 condition=models.Q(kind__in=EntryKind.values), name="ledger_entry_kind_known"
+            ),
+            models.UniqueConstraint(
+                fields=["idempotency_key"],
+                condition=models.Q(idempotency_key__isnull=False),
+                name="ledger_entry_idempotency_key_unique",
             ),
         ]
         indexes: ClassVar = [
@@ -116,8 +123,8 @@ class TokenQuota(models.Model):
 class Hold(models.Model):
     """Quota reserved for one call in flight: settled or released once, or swept when it expires."""
 
-    request_id = models.CharField(max_length=64, unique=True)
-    account = models.ForeignKey(QuotaAccount, on_delete=models.PROTECT, related_name="holds")
+    request_id = models.CharField(max_length=64)
+    account = models.ForeignKey(QuotaAccount, on_delete=models.PROTECT, related_name="holds", db_index=False)
     token_id = models.BigIntegerField()
     """No foreign key: a token may be deleted while its calls are in flight."""
     amount = models.BigIntegerField()
@@ -127,6 +134,8 @@ class Hold(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(amount__gte=0), name="hold_amount_not_negative"),
+            # Not unique=True on the field, which on PostgreSQL makes a second index for LIKE.
+            models.UniqueConstraint(fields=["request_id"], name="hold_request_id_unique"),
         ]
         indexes: ClassVar = [models.Index(fields=["expires_at"], name="hold_by_expiry")]
 

@@ -24,7 +24,7 @@ class UsageSource(models.TextChoices):
 class UsageRecord(models.Model):
     """One call. Names are kept as they were, so that deleting a token or a channel changes no history."""
 
-    request_id = models.CharField(max_length=64, unique=True)
+    request_id = models.CharField(max_length=64)
     account = models.ForeignKey(
         QuotaAccount, on_delete=models.PROTECT, related_name="usage_records", db_index=False
     )
@@ -60,6 +60,7 @@ class UsageRecord(models.Model):
 
     class Meta:
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["request_id"], name="usage_record_request_id_unique"),
             models.CheckConstraint(condition=models.Q(quota__gte=0), name="usage_record_quota_not_negative"),
             models.CheckConstraint(
                 condition=models.Q(quota=0) | models.Q(ledger_entry__isnull=False),

@@ -105,7 +105,7 @@ def _insert_entries(batch: Batch, entries: Sequence[LedgerEntry]) -> None:
     :raises IdempotencyKeyReusedError: if another account's movement took a key at this very moment
     """
     rows = [[getattr(entry, column) for column in _COLUMNS] for entry in entries]
-    suffix = "ON CONFLICT (idempotency_key) DO NOTHING RETURNING id"
+    suffix = "ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id"
     ids = sorted(row[0] for row in insert_rows(batch, LedgerEntry, _COLUMNS, rows, suffix=suffix).fetchall())
     if len(ids) != len(entries):
         raise IdempotencyKeyReusedError
