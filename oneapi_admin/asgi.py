@@ -4,6 +4,7 @@ Django's own ASGI handler is several times slower than its WSGI handler, and the
 cycle that it has no use for.
 """
 
+import gc
 import os
 from typing import Any, cast
 
@@ -51,6 +52,7 @@ class Dispatcher:
         except Exception as exc:
             await send({"type": "lifespan.startup.failed", "message": f"The relay cannot start: {exc!r}"})
             raise
+        gc.freeze()  # what was imported stays: collecting garbage need not look through it again and again
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._relay.shutdown(SETTLE_SECONDS)

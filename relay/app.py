@@ -1,7 +1,6 @@
 """The relay: ``/v1`` as one raw ASGI callable, outside Django's request cycle."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import structlog
 from pyreqwest.client import Client
@@ -29,7 +28,6 @@ logger = structlog.get_logger(__name__)
 
 _CREATED = 1626777600
 """The ``created`` of every model, as One API gives it: clients expect a number and read nothing into it."""
-Handler = Callable[[Request], Awaitable[None]]
 
 
 class RelayApp:
@@ -72,18 +70,16 @@ class RelayApp:
         if request.method == "OPTIONS":
             await request.answer(204, b"", PREFLIGHT)
         elif path == "/v1/chat/completions":
-            await self._only(request, "POST", self._chat)
+            _check_method(request, "POST")
+            await self._chat(request)
         elif path == "/v1/models":
-            await self._only(request, "GET", self._list_models)
+            _check_method(request, "GET")
+            await self._list_models(request)
         elif path.startswith("/v1/models/"):
-            await self._only(request, "GET", self._show_model)
+            _check_method(request, "GET")
+            await self._show_model(request)
         else:
             raise NotFoundError(method=request.method, path=request.path)
-
-    async def _only(self, request: Request, method: str, handler: Handler) -> None:
-        if request.method != method:
-            raise MethodNotAllowedError(method=request.method, allowed=method)
-        await handler(request)
 
     async def _chat(self, request: Request) -> None:
         key_hash = _key_hash(request)
@@ -121,6 +117,11 @@ class RelayApp:
         if self._metering is None or self._client is None:
             raise RuntimeError("the relay was not started: the server has to speak ASGI's lifespan protocol")
         return self._metering, self._client
+
+
+def _check_method(request: Request, allowed: str) -> None:
+    if request.method != allowed:
+        raise MethodNotAllowedError(method=request.method, allowed=allowed)
 
 
 def _key_hash(request: Request) -> str:

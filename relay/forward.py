@@ -202,7 +202,7 @@ class _Stream:
 async def _settled(metering: Metering, call: Call, settlement: Settlement) -> Settled | None:
     """Wait for the charge, but not for ever; it is made all the same."""
     settling = metering.settle(settlement)
-    await asyncio.wait([settling], timeout=_SETTLE_SECONDS)
+    await _wait(settling, _SETTLE_SECONDS)
     if not settling.done():
         logger.warning("relay.answered_before_settled", request_id=call.request_id)
         return None
@@ -210,6 +210,23 @@ async def _settled(metering: Metering, call: Call, settlement: Settlement) -> Se
         logger.warning("relay.answered_unsettled", request_id=call.request_id)
         return None
     return settling.result()
+
+
+async def _wait(future: "asyncio.Future[Settled]", seconds: float) -> None:
+    """Return when it is done or the time is over: ``asyncio.wait`` for one, at half the price."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def wake(_done: "asyncio.Future[Settled] | None" = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = loop.call_later(seconds, wake)
+    future.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
 
 
 def _charge_headers(settled: Settled | None) -> Headers:

@@ -10,17 +10,19 @@ from relay.errors import dump
 from relay.usage import read_usage
 
 DONE = b"data: [DONE]\n\n"
-_EVENT_END = re.compile(rb"\r?\n\r?\n")
-_NULL_USAGES = (b',"usage":null', b', "usage": null')
-"""What providers write on every event; only ever structure: inside a JSON text the quotes are escaped."""
+_EVENT_END = re.compile(rb"\n\r?\n")
+_REPORTED_USAGE = re.compile(rb'"usage"\s*:\s*[^\sn]')
+_NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null')
+"""Only ever structure: inside a JSON text the quotes would be escaped."""
+_COMMON_NULL_USAGES = (b',"usage":null', b', "usage": null')
 
 
 class EventFilter:
     """Takes what arrives from upstream and gives what goes to the caller.
 
     Whole events only; the final ``[DONE]`` is held back, so that the caller's last words
-    can be written once the call is settled. Only events that may say something about usage,
-    errors or the end are parsed: on all others that would cost more than the whole rest of the call.
+    can be written once the call is settled. Events are parsed only from the first of a chunk
+    that may bring usage, an error or the end: parsing all would cost more than the rest of the call.
     """
 
     def __init__(self, *, wants_usage: bool) -> None:
@@ -40,10 +42,13 @@ class EventFilter:
         whole, self._rest = data[:end], data[end:]
         if not whole or self.is_done:
             return b""
-        if (plain := self._plain(whole)) is not None:
-            self._events.append(whole)
-            return plain
-        return b"".join(self._filtered(_split(whole)))
+        plain = _plain_part(whole)
+        if plain:
+            self._events.append(plain)
+        passing = plain if self._wants_usage else _without_null_usage(plain)
+        if len(plain) == len(whole):
+            return passing
+        return passing + b"".join(self._filtered(_split(whole[len(plain) :])))
 
     def finish(self) -> bytes:
         """The last event of a stream that ended without the blank line after it."""
@@ -58,21 +63,8 @@ class EventFilter:
         is_covered = self.usage is not None and self.usage.completion
         return _text_of(self._events[self._covered :]) if is_covered else self.served_text()
 
-    def _plain(self, events: bytes) -> bytes | None:
-        """What passes of events that say nothing of usage, errors or the end; None if they may."""
-        without_usage = events
-        for null_usage in _NULL_USAGES:
-            without_usage = without_usage.replace(null_usage, b"")
-        if b'"usage"' in without_usage or b"[DONE]" in events or b'"error"' in events:
-            return None
-        return events if self._wants_usage else without_usage
-
     def _filtered(self, events: Iterator[bytes]) -> Iterator[bytes]:
         for event in events:
-            if (plain := self._plain(event)) is not None:
-                self._events.append(event)
-                yield plain
-                continue
             if _payload(event) == b"[DONE]":
                 self.is_done = True
                 return
@@ -93,6 +85,23 @@ def _end_of_whole_events(data: bytes) -> int:
     if data.endswith((b"\n\n", b"\r\n\r\n")):
         return len(data)
     return max((match.end() for match in _EVENT_END.finditer(data)), default=0)
+
+
+def _plain_part(events: bytes) -> bytes:
+    """Those of the events, from the first on, that cannot bring usage, an error or the end."""
+    reported = _REPORTED_USAGE.search(events)
+    marks = [reported.start() if reported else -1, events.find(b"[DONE]"), events.find(b'"error"')]
+    found = [mark for mark in marks if mark >= 0]
+    if not found:
+        return events
+    before, blank_line, _event = events[: min(found)].rpartition(b"\n\n")
+    return before + blank_line
+
+
+def _without_null_usage(events: bytes) -> bytes:
+    for null_usage in _COMMON_NULL_USAGES:
+        events = events.replace(null_usage, b"")
+    return _NULL_USAGE.sub(b"", events) if b'"usage"' in events else events
 
 
 def _text_of(events: Iterable[bytes]) -> str:
