@@ -12,6 +12,8 @@ _PER_MESSAGE = 8
 _PER_PROMPT = 16
 _PER_IMAGE = 3_000
 """More than OpenAI's 1,445 for a large image in high detail on models with 170-token tiles."""
+_PIECE = 500_000
+"""Characters: the encoder refuses 1,000,000; each cut makes a token or two more, at the most."""
 _OPENAI_FAMILIES = ("gpt-", "chatgpt-", "o1", "o3", "o4")
 _NEWEST = "o200k_base"
 _OLDER_FAMILIES = ("gpt-4-", "gpt-3")
@@ -43,7 +45,8 @@ def count_prompt(*, body: dict[str, Any]) -> int:
 
 def count_text(text: str, *, vocabulary: str = _NEWEST) -> int:
     """Tokens of a text in a vocabulary of OpenAI's, the newest public one unless named."""
-    return len(_encoding(vocabulary).encode_ordinary(text.encode("utf-8", "replace").decode()))
+    encode, sendable = _encoding(vocabulary).encode_ordinary, text.encode("utf-8", "replace").decode()
+    return sum(len(encode(sendable[at : at + _PIECE])) for at in range(0, len(sendable), _PIECE))
 
 
 @lru_cache(maxsize=2)

@@ -127,3 +127,10 @@ def test_odd_contents_are_counted_as_they_are_written(content: Any) -> None:
 
 def test_an_empty_answer_has_no_tokens() -> None:
     assert count_text("") == 0
+
+
+def test_a_text_of_any_length_is_counted() -> None:
+    long = "word " * 300_000
+
+    assert 300_000 <= count_text(long) <= 300_010
+    assert bound_prompt(body=body(long), model="gpt-4o") >= 300_000
