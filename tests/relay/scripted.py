@@ -1,10 +1,10 @@
 """An upstream that answers every call with the bytes it was given, for answers that no sandbox would give."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 
@@ -12,13 +12,55 @@ from typing import Any
 def scripted_upstream(*, status: int, body: bytes) -> Iterator[str]:
     """Serve until the block ends; yields the origin."""
 
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("content-length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    with _upstream(answer) as origin:
+        yield origin
+
+
+@contextmanager
+def upstream_that_falls_silent(beginning: bytes) -> Iterator[str]:
+    """Stream the beginning to every call, and then nothing until the block ends; yields the origin."""
+    is_over = Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(beginning)
+        is_over.wait()
+
+    with _upstream(answer) as origin:
+        try:
+            yield origin
+        finally:
+            is_over.set()
+
+
+@contextmanager
+def upstream_without_end(event: bytes) -> Iterator[str]:
+    """Stream the event to every call again and again until nobody listens; yields the origin."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):
+            while True:
+                handler.wfile.write(event)
+
+    with _upstream(answer) as origin:
+        yield origin
+
+
+@contextmanager
+def _upstream(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            answer(self)
 
         def log_message(self, *_args: Any) -> None:
             pass

@@ -83,6 +83,17 @@ def test_a_caller_who_did_not_ask_sees_no_trace_of_usage() -> None:
     assert texts(output) == f'onesay {CUT} and 中文 💥two "error" [DONE] '
 
 
+@pytest.mark.parametrize("null", [',"usage":null', ', "usage": null', ',\n"usage" :  null'])
+def test_no_spelling_of_a_missing_usage_passes(null: str) -> None:
+    told = f'data: {{"choices": [{{"index": 0, "delta": {{"content": "a"}}}}]{null}}}\n\n'.encode()
+
+    outputs = [fed([told])[1], fed([told + event(None, usage=USAGE) + DONE])[1]]
+
+    assert [parsed(output) for output in outputs] == [
+        [{"choices": [{"index": 0, "delta": {"content": "a"}}]}],
+    ] * 2
+
+
 def test_a_caller_who_asked_sees_every_event_as_it_came() -> None:
     _events, output = fed([STREAM], wants_usage=True)
 
