@@ -92,13 +92,16 @@ def current_version() -> int:
 
 
 def load_config() -> Config:
-    """Read channels, prices and groups as of one moment."""
-    with transaction.atomic():
-        version = current_version()
-        channels = list(Channel.objects.order_by("pk"))
-        balances = {snapshot.channel_id: snapshot.has_money for snapshot in current_balances()}
-        prices = list(current_model_prices().exclude(is_withdrawn=True))
-        groups = list(current_group_prices())
+    """Read channels, prices and groups.
+
+    The version comes first: what is changed meanwhile may be in the rest already, and the next
+    call, which sees a higher version, reads everything again.
+    """
+    version = current_version()
+    channels = list(Channel.objects.order_by("pk"))
+    balances = {snapshot.channel_id: snapshot.has_money for snapshot in current_balances()}
+    prices = list(current_model_prices().exclude(is_withdrawn=True))
+    groups = list(current_group_prices())
     return Config(
         version=version,
         routes=tuple(_routes(channels, balances)),

@@ -1,9 +1,9 @@
 """Metered calls: admit reserves, settle charges, release gives back, expire sweeps.
 
 Each function takes a batch and is one transaction, so that a process can commit
-everything it has waiting at once. Locks are taken in one order everywhere: accounts,
-then token quotas, then channel totals, each by ascending key; rollups are written last,
-sorted by key.
+everything it has waiting at once. Locks are taken in one order everywhere: accounts by
+ascending key, then channel totals by ascending key, then rollups, sorted by theirs. A
+token's quota needs no order of its own: calls write it only while they have its account.
 """
 
 from collections import defaultdict
@@ -22,6 +22,7 @@ from billing.services.callers import Caller, caller_of, check_caller, check_mode
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import format_usd
 from oneapi_admin.lib.sql import (
+    Answer,
     Batch,
     any_of,
     durable_batch,
@@ -255,7 +256,6 @@ def drop_holds(batch: Batch, *, request_ids: Sequence[str]) -> list[DroppedHold]
         [any_of(request_ids)],
     ).fetchall()
     lock_rows(batch, QuotaAccount, ["user_id"], (account_id for account_id, _ in pairs))
-    lock_rows(batch, TokenQuota, ["token_id"], (token_id for _, token_id in pairs))
     dropped: list[DroppedHold] = delete_holds(batch, request_ids=request_ids).fetchall()
     by_account: dict[int, int] = defaultdict(int)
     by_token: dict[int, int] = defaultdict(int)
@@ -267,10 +267,10 @@ def drop_holds(batch: Batch, *, request_ids: Sequence[str]) -> list[DroppedHold]
     return dropped
 
 
-def delete_holds(batch: Batch, *, request_ids: Sequence[str]) -> Any:
+def delete_holds(batch: Batch, *, request_ids: Sequence[str]) -> Answer:
     """Delete holds whose accounts and tokens the caller has locked and will bring up to date.
 
-    :returns: a cursor that gives a :data:`DroppedHold` for each hold that still existed
+    :returns: an answer with a :data:`DroppedHold` for each hold that still existed
     """
     return batch.execute(
         f"DELETE FROM {table(Hold)} WHERE {is_any('request_id', 'text')}"

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
@@ -11,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import EntryKind, LedgerEntry, QuotaAccount
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
-from oneapi_admin.lib.sql import Batch, insert_rows, lock_rows, update_rows
+from oneapi_admin.lib.sql import Answer, Batch, insert_rows, lock_rows, update_rows
 
 
 class UnknownAccountError(DomainError):
@@ -86,11 +85,11 @@ def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
     return entries
 
 
-def insert_usage(batch: Batch, charges: Sequence[tuple[int, int, int]], at: datetime) -> Any:
+def insert_usage(batch: Batch, charges: Sequence[tuple[int, int, int]], at: datetime) -> Answer:
     """Send the entries of served calls, one an account, for ``settle``, which holds the accounts' locks.
 
     :param charges: account id, quota units charged, balance after
-    :returns: a cursor that gives the account id and the entry's id of each
+    :returns: an answer with the account id and the entry's id of each
     """
     rows = [
         (account_id, EntryKind.USAGE.value, -quota, balance, None, "", "", None, at)

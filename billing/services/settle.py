@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any
 
 import structlog
 
@@ -22,6 +21,7 @@ from billing.models import (
 from billing.services.holds import delete_holds
 from billing.services.ledger import insert_usage
 from oneapi_admin.lib.sql import (
+    Answer,
     Batch,
     any_of,
     durable_batch,
@@ -90,15 +90,13 @@ def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
     unique = {settlement.request_id: settlement for settlement in settlements}
     with durable_batch() as batch:
         account_rows = _lock_accounts(batch, unique.values())
-        lock_rows(batch, TokenQuota, ["token_id"], (s.token_id for s in unique.values()))
-        dropped = delete_holds(batch, request_ids=list(unique))
-        known_rows = _find_known(batch, list(unique))
+        dropped = delete_holds(batch, request_ids=list(unique)).fetchall()
         accounts = {pk: _Account(balance, held) for pk, balance, held in account_rows.fetchall()}
         freed: dict[int, int] = defaultdict(int)  # what each token's holds give back
-        for _request_id, account_id, token_id, amount in dropped.fetchall():
+        for _request_id, account_id, token_id, amount in dropped:
             accounts[account_id].held -= amount
             freed[token_id] += amount
-        known = {row[0] for row in known_rows.fetchall()}
+        known = _find_known(batch, unique.keys() - {request_id for request_id, *_ in dropped})
         fresh = [s for request_id, s in unique.items() if request_id not in known]
         for settlement in fresh:
             accounts[settlement.account_id].add(settlement)
@@ -140,16 +138,20 @@ class _Account:
         self.calls += 1
 
 
-def _lock_accounts(batch: Batch, calls: Iterable[Settlement]) -> Any:
+def _lock_accounts(batch: Batch, calls: Iterable[Settlement]) -> Answer:
     columns = ["user_id", "balance", "held"]
     return lock_rows(batch, QuotaAccount, columns, (call.account_id for call in calls))
 
 
-def _find_known(batch: Batch, request_ids: list[str]) -> Any:
-    return batch.execute(
+def _find_known(batch: Batch, request_ids: Iterable[str]) -> set[str]:
+    """Which of the calls without a hold were charged before; the charge of a call takes its hold away."""
+    if not request_ids:
+        return set()
+    rows = batch.execute(
         f"SELECT request_id FROM {table(UsageRecord)} WHERE {is_any('request_id', 'text')}",
         [any_of(request_ids)],
-    )
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _write_accounts(batch: Batch, accounts: dict[int, _Account]) -> None:
@@ -183,8 +185,8 @@ def _write_tokens(batch: Batch, freed: dict[int, int], calls: Sequence[Settlemen
         )
 
 
-def _write_entries(batch: Batch, accounts: dict[int, _Account], at: datetime) -> Any:
-    """One ledger entry an account and batch; returns the cursor with their ids by account."""
+def _write_entries(batch: Batch, accounts: dict[int, _Account], at: datetime) -> Answer | None:
+    """One ledger entry an account and batch; their ids by account are in the answer."""
     charged = [(pk, a.charged, a.balance) for pk, a in sorted(accounts.items()) if a.charged]
     return insert_usage(batch, charged, at) if charged else None
 
@@ -203,7 +205,8 @@ def _count_on_channels(batch: Batch, calls: Sequence[Settlement]) -> None:
     upstream: dict[int, int] = defaultdict(int)
     for call in calls:
         upstream[call.channel_id] += call.upstream_cost
-    lock_rows(batch, ChannelTotals, ["channel_id"], upstream)
+    if len(upstream) > 1:  # in one order, whoever else writes them
+        lock_rows(batch, ChannelTotals, ["channel_id"], upstream)
     update_rows(
         batch,
         ChannelTotals,

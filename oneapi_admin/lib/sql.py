@@ -8,34 +8,55 @@ drivers and databases then prepare it once.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import psycopg
 from django.db import connection, models, transaction
+from psycopg.pq import TransactionStatus
 
 Rows = Sequence[Sequence[Any]]
 _TEXTS = ("varchar", "text")
 
 
+class Answer(Protocol):
+    """What a statement returns."""
+
+    def fetchall(self) -> list[Any]:
+        """Its rows; once."""
+
+
 class Batch:
-    """Statements that belong together: each gets a cursor of its own, to be fetched from when needed."""
+    """Statements of one transaction, in their order."""
 
-    def __init__(self, new_cursor: Callable[[], Any] | None = None) -> None:
-        """
-        :param new_cursor: Django's by default, for statements in a transaction that somebody else began
-        """
-        self._new_cursor = new_cursor or connection.cursor
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Answer:
+        """Run a statement; its answer can be fetched when it is needed."""
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return _Fetched(cursor.fetchall() if cursor.description else [])
 
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
-        """Send a statement; return the cursor that has its answer."""
-        cursor = self._new_cursor()
+
+class _Pipelined(Batch):
+    def __init__(self, raw: "psycopg.Connection[Any]") -> None:
+        self._raw = raw
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+        cursor = psycopg.Cursor(self._raw)  # each answer needs one of its own
         cursor.execute(statement, parameters)
         return cursor
+
+
+@dataclass(slots=True)
+class _Fetched:
+    rows: list[Any]
+
+    def fetchall(self) -> list[Any]:
+        return self.rows
 
 
 @contextmanager
@@ -50,10 +71,22 @@ def durable_batch() -> Iterator[Batch]:
         with transaction.atomic(durable=True):
             yield Batch()
         return
+    if connection.in_atomic_block:
+        raise RuntimeError("a durable batch cannot be part of another transaction")
     connection.ensure_connection()
     raw: psycopg.Connection[Any] = connection.connection
-    with connection.wrap_database_errors, raw.pipeline(), transaction.atomic(durable=True):
-        yield Batch(partial(psycopg.Cursor, raw))
+    with connection.wrap_database_errors:
+        try:
+            with raw.pipeline():
+                batch = _Pipelined(raw)
+                batch.execute("BEGIN")
+                yield batch
+                end = batch.execute("COMMIT")
+        finally:
+            if not raw.closed and raw.info.transaction_status != TransactionStatus.IDLE:
+                raw.rollback()
+        if end.statusmessage != "COMMIT":
+            raise psycopg.OperationalError(f"the transaction ended with {end.statusmessage}")
 
 
 def table(model: type[models.Model]) -> str:
@@ -63,7 +96,7 @@ def table(model: type[models.Model]) -> str:
 
 def insert_rows(
     batch: Batch, model: type[models.Model], columns: Sequence[str], rows: Rows, *, suffix: str = ""
-) -> Any:
+) -> Answer:
     """Insert all rows with one statement; ``suffix`` takes ``ON CONFLICT …`` or ``RETURNING …``."""
     source = _source(connection.vendor, model, tuple(columns))
     return batch.execute(_insert(source, model, tuple(columns), suffix), _parameters(source, rows))
@@ -94,7 +127,7 @@ def update_rows(
     batch.execute(_update(source, model, columns[0], assignments), _parameters(source, rows))
 
 
-def lock_rows(batch: Batch, model: type[models.Model], columns: Sequence[str], keys: Iterable[int]) -> Any:
+def lock_rows(batch: Batch, model: type[models.Model], columns: Sequence[str], keys: Iterable[int]) -> Answer:
     """Lock rows in the order of their keys, the first of ``columns``; their columns can be fetched.
 
     The lock leaves room for the foreign keys that point to the row. On SQLite the transaction
@@ -183,12 +216,16 @@ def _array(values: Sequence[Any], *, is_text: bool) -> str:
     """PostgreSQL's text form of an array; numbers, times and booleans read as Python prints them."""
     if not is_text:
         return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
-    quoted = ["NULL" if value is None else f'"{_escaped(value)}"' for value in values]
-    return "{" + ",".join(quoted) + "}"
+    if None not in values:
+        joined = '","'.join(values)
+        if "\\" not in joined and joined.count('"') == 2 * len(values) - 2:
+            return '{"' + joined + '"}' if values else "{}"
+    return "{" + ",".join("NULL" if value is None else _quoted(value) for value in values) + "}"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"') if '"' in text or "\\" in text else text
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _type(model: type[models.Model], column: str) -> str:

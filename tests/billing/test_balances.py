@@ -123,6 +123,7 @@ def test_the_task_asks_every_enabled_channel_whatever_the_others_do(sandbox: San
     assert [snapshot.channel for snapshot in BalanceSnapshot.objects.all()] == [asked]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_task_sweeps_expired_holds_until_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "HOLDS_AT_ONCE", 2)
     user = make_user(balance=1_000)

@@ -1,8 +1,8 @@
 import pytest
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, transaction
 
 from accounts.models import User
-from billing.models import ConfigVersion, QuotaAccount, UsageDaily
+from billing.models import ConfigVersion, Hold, QuotaAccount, UsageDaily
 from oneapi_admin.lib import sql
 from tests.factories import NOON, make_user
 
@@ -110,3 +110,42 @@ def test_a_number_that_no_column_can_hold_is_refused() -> None:
         sql.upsert_sums(batch, UsageDaily, KEY, SUMS, [row(user, "x", 2**63)])
 
     assert not UsageDaily.objects.exists()
+
+
+def test_what_is_refused_only_at_the_commit_is_not_taken_for_written() -> None:
+    user = make_user(balance=100)
+
+    with pytest.raises(IntegrityError):
+        insert_holds([user.pk, user.pk + 1])
+
+    assert not Hold.objects.exists()
+    insert_holds([user.pk])
+    assert Hold.objects.count() == 1
+
+
+def insert_holds(accounts: list[int]) -> None:
+    """The reference to the account is checked when the transaction ends."""
+    columns = ("request_id", "account_id", "token_id", "amount", "created_at", "expires_at")
+    with sql.durable_batch() as batch:
+        rows = [(f"call-{account}", account, 1, 5, NOON, NOON) for account in accounts]
+        sql.insert_rows(batch, Hold, columns, rows)
+
+
+def test_a_batch_that_must_last_cannot_hang_on_another_transaction() -> None:
+    with pytest.raises(RuntimeError), transaction.atomic(), sql.durable_batch():
+        pass
+
+
+def test_an_error_of_the_code_in_between_undoes_the_batch() -> None:
+    user = make_user(balance=100)
+
+    with pytest.raises(ZeroDivisionError):
+        write_then_fail(user)
+
+    assert QuotaAccount.objects.get().held == 0
+
+
+def write_then_fail(user: User) -> None:
+    with sql.durable_batch() as batch:
+        sql.update_rows(batch, QuotaAccount, ("user_id", "held"), "held = v.v1", [(user.pk, 5)])
+        1 / 0  # noqa: B018
