@@ -1,4 +1,4 @@
-"""Admit and settle by group commit, in threads of their own so that the event loop never waits."""
+"""Admit and settle by group commit, in a thread of its own so that the event loop never waits."""
 
 import asyncio
 import json
@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, connection
 
-from billing.services import holds
+from billing.services import calls, holds
 from billing.services.callers import Caller, check_caller, find_caller
 from billing.services.config import Config, current_version
-from billing.services.settle import Settled, Settlement, settle
+from billing.services.holds import Admission, AdmitRequest
+from billing.services.settle import Settled, Settlement
 from relay.chat import ChatRequest
 from relay.errors import StoreUnavailableError
 from relay.group_commit import GroupCommit
@@ -26,24 +28,22 @@ logger = structlog.get_logger(__name__)
 _AWAY = (OperationalError, InterfaceError, InternalError)
 """What passes by itself; ``InternalError`` is what PostgreSQL answers while it is a read-only stand-by."""
 _RETRY_SECONDS = 0.5
-_ADMIT_TRIES = 3
+_TRIES = 3
+Item = Settlement | AdmitRequest
+Result = Settled | Admission
 
 
 class Metering:
     """What a relay process has to do with the ledger."""
 
     def __init__(self) -> None:
-        # One writer at a time is all that SQLite has; PostgreSQL commits admissions beside settlements.
-        admit_thread = ThreadPoolExecutor(1, thread_name_prefix="admit")
-        is_sqlite = connection.vendor == "sqlite"
-        settle_thread = admit_thread if is_sqlite else ThreadPoolExecutor(1, thread_name_prefix="settle")
         self._config = ConfigCache()
-        self._executor = admit_thread
+        # One thread, one transaction at a time: two would only wait for each other's locks.
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._pending: set[asyncio.Future[Settled]] = set()
         size = settings.RELAY_GROUP_COMMIT_SIZE
-        self._admissions = GroupCommit(self._admit, executor=admit_thread, max_size=size)
-        self._settlements = GroupCommit(_settle, executor=settle_thread, max_size=size)
-        self._releases = GroupCommit(_release, executor=settle_thread, max_size=size)
+        self._calls = GroupCommit(_commit, executor=self._writer, max_size=size)
+        self._releases = GroupCommit(_release, executor=self._writer, max_size=size)
 
     async def admit(
         self, *, request_id: str, key_hash: str, client_ip: str, request: ChatRequest
@@ -64,8 +64,8 @@ class Metering:
 
         request.prompt_bound(request.model)
         seconds = settings.RELAY_CALL_SECONDS + settings.HOLD_GRACE_SECONDS
-        submitted = self._admissions.submit(
-            holds.AdmitRequest(
+        submitted = self._calls.submit(
+            AdmitRequest(
                 request_id=request_id,
                 key_hash=key_hash,
                 client_ip=client_ip,
@@ -79,6 +79,7 @@ class Metering:
         except asyncio.CancelledError:  # nobody will serve the call: give back what it may have got
             submitted.add_done_callback(partial(self._release_unserved, request_id))
             raise
+        assert isinstance(outcome, Admission)  # noqa: S101  what comes of a request
         assert isinstance(outcome.plan, CallPlan)  # noqa: S101  it came from plan() above
         return outcome.caller, outcome.plan
 
@@ -95,43 +96,30 @@ class Metering:
         :raises DomainError: if the token is not in order
         """
         return await asyncio.get_running_loop().run_in_executor(
-            self._executor, self._identify, key_hash, client_ip
+            self._writer, self._identify, key_hash, client_ip
         )
 
     async def drain(self) -> None:
         """Wait until every settlement is durable."""
         while self._pending:
             await asyncio.wait(self._pending)
-        await self._admissions.drain()
+        await self._calls.drain()
         await self._releases.drain()
 
-    def _release_unserved(self, request_id: str, admitted: "asyncio.Future[holds.Admission]") -> None:
+    def _release_unserved(self, request_id: str, admitted: "asyncio.Future[Any]") -> None:
         if admitted.exception() is None:
             self._releases.submit(request_id)
 
     async def _settle_until_done(self, settlement: Settlement) -> Settled:
         while True:
             try:
-                return await self._settlements.submit(settlement)
+                settled = await self._calls.submit(settlement)
             except StoreUnavailableError:
                 logger.warning("relay.settle_waits_for_database", request_id=settlement.request_id)
                 await asyncio.sleep(_RETRY_SECONDS)
-
-    def _admit(self, requests: Sequence[holds.AdmitRequest]) -> Sequence[holds.Admission | Exception]:
-        """One transaction for all; when one of them breaks it, each for itself, so that only it fails."""
-        for tries_left in reversed(range(_ADMIT_TRIES)):
-            try:
-                return holds.admit(requests=requests, at=_now())
-            except _AWAY as exc:
-                connection.close()
-                if not tries_left:
-                    logger.exception("relay.admit_failed", calls=len(requests))
-                    raise StoreUnavailableError from exc
-            except Exception as exc:  # noqa: BLE001  the one whose call it is hears of it
-                if len(requests) == 1:
-                    return [exc]
-                return [result for request in requests for result in self._admit([request])]
-        raise AssertionError("unreachable")
+            else:
+                assert isinstance(settled, Settled)  # noqa: S101  what comes of a settlement
+                return settled
 
     def _identify(self, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
         try:
@@ -143,20 +131,30 @@ class Metering:
         return check_caller(caller=caller, client_ip=client_ip, at=_now()), config
 
 
-def _settle(settlements: Sequence[Settlement]) -> Sequence[Settled | BaseException]:
-    """One transaction for all; when one of them cannot be written, each for itself, so that only it fails."""
-    try:
-        return settle(settlements=settlements, at=_now())
-    except _AWAY:
-        connection.close()
-        return [StoreUnavailableError() for _ in settlements]
-    except Exception as exc:  # beside the database's errors: numbers and texts that its driver cannot send
-        if len(settlements) > 1:
-            return [result for settlement in settlements for result in _settle([settlement])]
-        # Never lost: the whole charge is in the log, to be settled by hand.
-        record = json.dumps(asdict(settlements[0]), default=str)
-        logger.exception("relay.settle_refused_by_database", settlement=record)
-        return [exc]
+def _commit(items: Sequence[Item]) -> Sequence[Result | BaseException]:
+    """One transaction for all; when one of them breaks it, each for itself, so that only it fails."""
+    settlements = [item for item in items if isinstance(item, Settlement)]
+    requests = [item for item in items if isinstance(item, AdmitRequest)]
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            settled, decided = calls.commit(settlements=settlements, requests=requests, at=_now())
+        except _AWAY:
+            connection.close()
+            if not tries_left:
+                logger.exception("relay.commit_failed", calls=len(items))
+        except (
+            Exception
+        ) as exc:  # beside the database's errors: numbers and texts that its driver cannot send
+            if len(items) > 1:
+                return [result for item in items for result in _commit([item])]
+            if settlements:  # never lost: the whole charge is in the log, to be settled by hand
+                record = json.dumps(asdict(settlements[0]), default=str)
+                logger.exception("relay.settle_refused_by_database", settlement=record)
+            return [exc]
+        else:
+            charges, decisions = iter(settled), iter(decided)
+            return [next(charges if isinstance(item, Settlement) else decisions) for item in items]
+    return [StoreUnavailableError() for _ in items]
 
 
 def _release(request_ids: Sequence[str]) -> Sequence[BaseException | None]:

@@ -1,13 +1,6 @@
-"""Metered calls: admit reserves, settle charges, release gives back, expire sweeps.
+"""Holds: what calls in flight can cost at most, taken off what may be spent until they are charged."""
 
-Each function takes a batch and is one transaction, so that a process can commit
-everything it has waiting at once. Locks are taken in one order everywhere: accounts by
-ascending key, then channel totals by ascending key, then rollups, sorted by theirs. A
-token's quota needs no order of its own: calls write it only while they have its account.
-"""
-
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -16,9 +9,9 @@ import structlog
 from django.utils.functional import Promise, lazy
 from django.utils.translation import gettext_lazy as _
 
-from billing.models import Hold, QuotaAccount, TokenQuota
-from billing.services import callers
-from billing.services.callers import Caller, caller_of, check_caller, check_model
+from billing.models import Hold
+from billing.services.books import Books
+from billing.services.callers import Caller, check_caller, check_model
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import format_usd
 from oneapi_admin.lib.sql import (
@@ -26,12 +19,9 @@ from oneapi_admin.lib.sql import (
     Batch,
     any_of,
     durable_batch,
-    for_no_key_update,
     insert_rows,
     is_any,
-    lock_rows,
     table,
-    update_rows,
 )
 
 logger = structlog.get_logger(__name__)
@@ -119,96 +109,29 @@ class Admission:
     plan: Plan
 
 
-@dataclass(slots=True)
-class _Funds:
-    """An account's or a token's room, kept up to date while a batch is decided."""
-
-    left: int | None
-    """Without what is held; None when there is no limit."""
-    held: int
-    added: int = 0
-
-    def reserve(self, amount: int) -> None:
-        self.held += amount
-        self.added += amount
-        if self.left is not None:
-            self.left -= amount
-
-
-def admit(*, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission | DomainError]:
+def reserve(*, books: Books, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission | DomainError]:
     """Decide each call, first come first served, and reserve what it can cost at most.
 
     :returns: for each request its admission, or the reason for its refusal
     """
-    with durable_batch() as batch:
-        book = _Book.locked(batch, {request.key_hash for request in requests})
-        results: list[Admission | DomainError] = []
-        rows: list[tuple[str, int, int, int, datetime, datetime]] = []
-        for request in requests:
-            found = book.callers.get(request.key_hash)
-            try:
-                caller = check_caller(caller=found, client_ip=request.client_ip, at=at)
-                check_model(caller=caller, model=request.model)
-                plan = _reserve(request, caller, book)
-            except DomainError as refusal:
-                refusal.language = found.language if found else ""
-                results.append(refusal)
-                continue
-            results.append(Admission(caller=caller, plan=plan))
-            rows.append(
-                (request.request_id, caller.user_id, caller.token_id, plan.estimate, request.expires_at, at)
-            )
-        if rows:
-            insert_rows(batch, Hold, _HOLD_COLUMNS, rows)
-            _add_held(batch, QuotaAccount, {key: f.added for key, f in book.accounts.items() if f.added})
-            _add_held(batch, TokenQuota, {key: f.added for key, f in book.tokens.items() if f.added})
+    results: list[Admission | DomainError] = []
+    for request in requests:
+        found = books.callers.get(request.key_hash)
+        try:
+            caller = check_caller(caller=found, client_ip=request.client_ip, at=at)
+            check_model(caller=caller, model=request.model)
+            results.append(Admission(caller=caller, plan=_reserve(request, caller, books)))
+        except DomainError as refusal:
+            refusal.language = found.language if found else ""
+            results.append(refusal)
     return results
 
 
-_HOLD_COLUMNS = ("request_id", "account_id", "token_id", "amount", "expires_at", "created_at")
-_LOCKING_QUERY = f"""
-    SELECT {callers.COLUMNS}, a.balance, a.held, q.quota_limit, q.used_quota, q.held,
-           (SELECT version FROM billing_configversion WHERE id = 1)
-    FROM {callers.TABLES}
-    JOIN billing_quotaaccount a ON a.user_id = u.id JOIN billing_tokenquota q ON q.token_id = t.id
-    WHERE """
-
-
-@dataclass(slots=True)
-class _Book:
-    """What a batch of calls is decided by, locked until it is written."""
-
-    callers: dict[str, Caller]
-    """By the hashes of their keys."""
-    accounts: dict[int, _Funds]
-    tokens: dict[int, _Funds]
-    version: int
-    """Of the configuration."""
-
-    @classmethod
-    def locked(cls, batch: Batch, key_hashes: Iterable[str]) -> "_Book":
-        """Read it all with one query; whoever locks a token's row has locked its account's first."""
-        lock = for_no_key_update()
-        rows = batch.execute(
-            f"{_LOCKING_QUERY} {is_any('t.key_hash', 'text')} ORDER BY a.user_id, q.token_id"
-            f" {lock and f'{lock} OF a, q'}",
-            [any_of(key_hashes)],
-        ).fetchall()
-        book = cls({}, {}, {}, rows[0][-1] if rows else 0)
-        for row in rows:
-            balance, held, limit, token_used, token_held, _version = row[-6:]
-            caller = book.callers[row[0]] = caller_of(row)
-            book.accounts.setdefault(caller.user_id, _Funds(left=balance - held, held=held))
-            left = None if limit is None else limit - token_used - token_held
-            book.tokens[caller.token_id] = _Funds(left=left, held=token_held)
-        return book
-
-
-def _reserve(request: AdmitRequest, caller: Caller, book: _Book) -> Plan:
-    account, token = book.accounts[caller.user_id], book.tokens[caller.token_id]
-    available = account.left or 0
-    affordable = available if token.left is None else min(available, token.left)
-    plan = request.plan(caller, max(affordable, 0), book.version)
+def _reserve(request: AdmitRequest, caller: Caller, books: Books) -> Plan:
+    account, token = books.accounts[caller.user_id], books.token(caller.token_id)
+    available, left = account.available, token.left
+    affordable = available if left is None else min(available, left)
+    plan = request.plan(caller, max(affordable, 0), books.config_version)
     needed = plan.estimate
     if needed > affordable or affordable < 0:
         names = {
@@ -216,12 +139,38 @@ def _reserve(request: AdmitRequest, caller: Caller, book: _Book) -> Plan:
             "token": caller.token_name,
             "upstream": _filled(plan.upstream_note, request.model),
         }
-        if token.left is not None and token.left < available:
-            raise TokenQuotaError(left=token.left, held=token.held, needed=needed, **names)
+        if left is not None and left < available:
+            raise TokenQuotaError(left=left, held=token.held + token.newly_held, needed=needed, **names)
         raise UserQuotaError(left=available, held=account.held, needed=needed, **names)
-    account.reserve(needed)
-    token.reserve(needed)
+    account.hold(needed)
+    token.hold(needed)
     return plan
+
+
+_COLUMNS = ("request_id", "account_id", "token_id", "amount", "expires_at", "created_at")
+
+
+def insert_holds(
+    batch: Batch,
+    requests: Sequence[AdmitRequest],
+    results: Sequence[Admission | DomainError],
+    at: datetime,
+) -> None:
+    """Write the holds of the calls that were admitted."""
+    rows = [
+        (
+            request.request_id,
+            result.caller.user_id,
+            result.caller.token_id,
+            result.plan.estimate,
+            request.expires_at,
+            at,
+        )
+        for request, result in zip(requests, results, strict=True)
+        if isinstance(result, Admission)
+    ]
+    if rows:
+        insert_rows(batch, Hold, _COLUMNS, rows)
 
 
 def release(*, request_ids: Sequence[str]) -> int:
@@ -251,26 +200,21 @@ def drop_holds(batch: Batch, *, request_ids: Sequence[str]) -> list[DroppedHold]
     """Delete the holds that still exist and take them off their accounts and tokens."""
     if not request_ids:
         return []
-    pairs = batch.execute(
-        f"SELECT account_id, token_id FROM {table(Hold)} WHERE {is_any('request_id', 'text')}",
-        [any_of(request_ids)],
+    owners = batch.execute(
+        f"SELECT account_id FROM {table(Hold)} WHERE {is_any('request_id', 'text')}", [any_of(request_ids)]
     ).fetchall()
-    lock_rows(batch, QuotaAccount, ["user_id"], (account_id for account_id, _ in pairs))
-    dropped: list[DroppedHold] = delete_holds(batch, request_ids=request_ids).fetchall()
-    by_account: dict[int, int] = defaultdict(int)
-    by_token: dict[int, int] = defaultdict(int)
-    for _request_id, account_id, token_id, amount in dropped:
-        by_account[account_id] -= amount
-        by_token[token_id] -= amount
-    _add_held(batch, QuotaAccount, by_account)
-    _add_held(batch, TokenQuota, by_token)
+    books = Books(batch, account_ids=(account_id for (account_id,) in owners))
+    deleted = delete_holds(batch, request_ids=request_ids)
+    books.read()
+    dropped = free(books, deleted)
+    books.write()
     return dropped
 
 
 def delete_holds(batch: Batch, *, request_ids: Sequence[str]) -> Answer:
-    """Delete holds whose accounts and tokens the caller has locked and will bring up to date.
+    """Delete holds whose accounts are locked.
 
-    :returns: an answer with a :data:`DroppedHold` for each hold that still existed
+    :returns: an answer for :func:`free`
     """
     return batch.execute(
         f"DELETE FROM {table(Hold)} WHERE {is_any('request_id', 'text')}"
@@ -279,7 +223,10 @@ def delete_holds(batch: Batch, *, request_ids: Sequence[str]) -> Answer:
     )
 
 
-def _add_held(batch: Batch, model: type[QuotaAccount | TokenQuota], sums: dict[int, int]) -> None:
-    if sums:
-        key = "user_id" if model is QuotaAccount else "token_id"
-        update_rows(batch, model, (key, "held"), "held = t.held + v.v1", sorted(sums.items()))
+def free(books: Books, deleted: Answer) -> list[DroppedHold]:
+    """Give back what deleted holds had reserved; returns those that still existed."""
+    dropped: list[DroppedHold] = deleted.fetchall()
+    for _request_id, account_id, token_id, amount in dropped:
+        books.accounts[account_id].hold(-amount)
+        books.token(token_id).hold(-amount)
+    return dropped

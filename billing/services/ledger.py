@@ -86,7 +86,7 @@ def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
 
 
 def insert_usage(batch: Batch, charges: Sequence[tuple[int, int, int]], at: datetime) -> Answer:
-    """Send the entries of served calls, one an account, for ``settle``, which holds the accounts' locks.
+    """Send the entries of served calls, one an account; ``billing.services.calls`` has the locks.
 
     :param charges: account id, quota units charged, balance after
     :returns: an answer with the account id and the entry's id of each

@@ -1,7 +1,7 @@
-"""Charging served calls: ledger entry, usage row, rollups and counters, in one transaction."""
+"""Charging served calls: their usage rows, the sums of those, and the channels' counters."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,19 +12,14 @@ import structlog
 from billing.models import (
     CallStatus,
     ChannelTotals,
-    QuotaAccount,
-    TokenQuota,
     UsageDaily,
     UsageHourly,
     UsageRecord,
 )
-from billing.services.holds import delete_holds
-from billing.services.ledger import insert_usage
+from billing.services.books import Books
 from oneapi_admin.lib.sql import (
-    Answer,
     Batch,
     any_of,
-    durable_batch,
     insert_rows,
     is_any,
     lock_rows,
@@ -79,36 +74,11 @@ _COLUMNS = tuple(field.name for field in fields(Settlement))
 _values = attrgetter(*_COLUMNS)
 
 
-def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
-    """Charge calls once each, however often they are handed in, and drop their holds.
-
-    A call whose hold was swept meanwhile is charged all the same; one whose cost passed
-    its estimate is charged in full and logged, and its account may fall below zero.
-
-    :returns: one result a settlement, in their order
-    """
-    unique = {settlement.request_id: settlement for settlement in settlements}
-    with durable_batch() as batch:
-        account_rows = _lock_accounts(batch, unique.values())
-        dropped = delete_holds(batch, request_ids=list(unique)).fetchall()
-        accounts = {pk: _Account(balance, held) for pk, balance, held in account_rows.fetchall()}
-        freed: dict[int, int] = defaultdict(int)  # what each token's holds give back
-        for _request_id, account_id, token_id, amount in dropped:
-            accounts[account_id].held -= amount
-            freed[token_id] += amount
-        known = _find_known(batch, unique.keys() - {request_id for request_id, *_ in dropped})
-        fresh = [s for request_id, s in unique.items() if request_id not in known]
-        for settlement in fresh:
-            accounts[settlement.account_id].add(settlement)
-        entry_rows = _write_entries(batch, accounts, at)
-        _write_accounts(batch, accounts)
-        _write_tokens(batch, freed, fresh)
-        if fresh:
-            _count_on_channels(batch, fresh)
-            _add_to_daily(batch, fresh)
-            _add_to_hourly(batch, fresh)
-            _write_usage(batch, fresh, dict(entry_rows.fetchall()) if entry_rows else {})
-    for settlement in fresh:
+def charge(*, books: Books, settlements: Iterable[Settlement]) -> None:
+    """Take what calls cost off their accounts."""
+    for settlement in settlements:
+        books.accounts[settlement.account_id].charge(settlement.quota)
+        books.token(settlement.token_id).charge(settlement.quota, settlement.created_at)
         if settlement.quota > settlement.estimate:
             logger.warning(
                 "billing.call_overran_its_estimate",
@@ -116,35 +86,10 @@ def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
                 quota=settlement.quota,
                 estimate=settlement.estimate,
             )
-    return [Settled(quota=s.quota, available=accounts[s.account_id].available) for s in settlements]
 
 
-@dataclass(slots=True)
-class _Account:
-    """An account while a batch is written: as it will be, and what the batch adds to it."""
-
-    balance: int
-    held: int
-    charged: int = 0
-    calls: int = 0
-
-    @property
-    def available(self) -> int:
-        return self.balance - self.held
-
-    def add(self, settlement: Settlement) -> None:
-        self.balance -= settlement.quota
-        self.charged += settlement.quota
-        self.calls += 1
-
-
-def _lock_accounts(batch: Batch, calls: Iterable[Settlement]) -> Answer:
-    columns = ["user_id", "balance", "held"]
-    return lock_rows(batch, QuotaAccount, columns, (call.account_id for call in calls))
-
-
-def _find_known(batch: Batch, request_ids: Iterable[str]) -> set[str]:
-    """Which of the calls without a hold were charged before; the charge of a call takes its hold away."""
+def find_charged(batch: Batch, request_ids: Collection[str]) -> set[str]:
+    """Which of these calls, whose holds are gone, were charged before: a charge takes the hold away."""
     if not request_ids:
         return set()
     rows = batch.execute(
@@ -154,41 +99,15 @@ def _find_known(batch: Batch, request_ids: Iterable[str]) -> set[str]:
     return {row[0] for row in rows}
 
 
-def _write_accounts(batch: Batch, accounts: dict[int, _Account]) -> None:
-    update_rows(
-        batch,
-        QuotaAccount,
-        ("user_id", "balance", "held", "used_quota", "request_count"),
-        "balance = v.v1, held = v.v2,"
-        " used_quota = t.used_quota + v.v3, request_count = t.request_count + v.v4",
-        [(pk, a.balance, a.held, a.charged, a.calls) for pk, a in sorted(accounts.items())],
-    )
+def record(batch: Batch, calls: Sequence[Settlement], entries: dict[int, int]) -> None:
+    """Write the calls and the sums of them; what every batch of every process writes comes last.
 
-
-def _write_tokens(batch: Batch, freed: dict[int, int], calls: Sequence[Settlement]) -> None:
-    """Charge and free each token; a deleted one is no longer there to be written."""
-    latest: dict[int, datetime] = {}
-    for call in calls:
-        latest[call.token_id] = max(call.created_at, latest.get(call.token_id, call.created_at))
-    charged = {pk: (quota, count) for pk, quota, count in _sums(calls, "token_id")}
-    rows = [
-        (pk, freed.get(pk, 0), *charged.get(pk, (0, 0)), latest.get(pk)) for pk in sorted({*charged, *freed})
-    ]
-    if rows:
-        update_rows(
-            batch,
-            TokenQuota,
-            ("token_id", "held", "used_quota", "request_count", "last_used_at"),
-            "held = t.held - v.v1, used_quota = t.used_quota + v.v2, request_count = t.request_count + v.v3,"
-            " last_used_at = COALESCE(v.v4, t.last_used_at)",
-            rows,
-        )
-
-
-def _write_entries(batch: Batch, accounts: dict[int, _Account], at: datetime) -> Answer | None:
-    """One ledger entry an account and batch; their ids by account are in the answer."""
-    charged = [(pk, a.charged, a.balance) for pk, a in sorted(accounts.items()) if a.charged]
-    return insert_usage(batch, charged, at) if charged else None
+    :param entries: the ledger entry's id of each account that was charged
+    """
+    _write_usage(batch, calls, entries)
+    _add_to_daily(batch, calls)
+    _count_on_channels(batch, calls)
+    _add_to_hourly(batch, calls)
 
 
 def _sums(calls: Iterable[Settlement], key: str) -> list[tuple[int, int, int]]:

@@ -156,8 +156,15 @@ def is_any(column: str, kind: str) -> str:
     return f"{column} IN (SELECT value FROM json_each(%s))"
 
 
+def each(kind: str) -> str:
+    """A query for the values of :func:`any_of`, its one parameter, as rows."""
+    if connection.vendor == "postgresql":
+        return f"SELECT unnest(%s::{kind}[])"
+    return "SELECT value FROM json_each(%s)"
+
+
 def any_of(values: Iterable[int] | Iterable[str]) -> str:
-    """The parameter of :func:`is_any`."""
+    """The parameter of :func:`is_any` and :func:`each`."""
     listed: list[Any] = list(values)
     if connection.vendor == "postgresql":
         return _array(listed, is_text=bool(listed) and isinstance(listed[0], str))

@@ -94,12 +94,12 @@ def test_only_the_services_of_billing_write_money() -> None:
     assert found == {}
 
 
-def test_only_the_ledger_and_the_settlement_write_a_balance() -> None:
+def test_only_the_ledger_and_the_books_of_calls_write_a_balance() -> None:
     statement = re.compile(r'"balance = |balance_after=')
 
     writers = {path for path, source in sources(*PRODUCT) if statement.search(source)}
 
-    assert writers == {"billing/services/ledger.py", "billing/services/settle.py"}
+    assert writers == {"billing/services/ledger.py", "billing/services/books.py"}
 
 
 def test_only_one_place_inserts_ledger_entries() -> None:

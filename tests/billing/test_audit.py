@@ -5,9 +5,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from billing.models import AuditRun
-from billing.services import holds
+from billing.services import calls
 from billing.services.audit import audit_ledger
-from billing.services.settle import settle
+from billing.services.calls import settle
 from billing.triggers import drop_triggers
 from redemption import services as redemption
 from tests.factories import NOON, admit_request, make_admin, make_channel, make_token, make_user, settlement
@@ -21,7 +21,7 @@ def busy_ledger() -> None:
     made = make_token(user)
     channel = make_channel()
     done = admit_request(made, estimate=300)
-    holds.admit(requests=[done, admit_request(made, estimate=70)], at=NOON)
+    calls.admit(requests=[done, admit_request(made, estimate=70)], at=NOON)
     settle(
         settlements=[
             settlement(made, channel, quota=120, request_id=done.request_id),

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing import tasks
 from billing.models import BalanceSnapshot, Channel, Hold
-from billing.services import balances, channels, holds
+from billing.services import balances, calls, channels
 from billing.upstream.client import Answer, _parsed
 from tests.factories import NOON, account_of, admit_request, make_channel, make_token, make_user
 from tests.sandbox.server import SandboxServer, start_sandbox
@@ -130,7 +130,7 @@ def test_the_task_sweeps_expired_holds_until_none_is_left(monkeypatch: pytest.Mo
     made = make_token(user)
     expired = [admit_request(made, estimate=10, expires_at=NOON) for _ in range(5)]
     running = admit_request(made, estimate=7, expires_at=timezone.now() + timedelta(hours=1))
-    holds.admit(requests=[*expired, running], at=NOON)
+    calls.admit(requests=[*expired, running], at=NOON)
 
     tasks.expire_holds()
 

@@ -8,8 +8,8 @@ from django.db import connection
 
 from billing.models import BalanceSnapshot, Channel, ChannelTotals, ConfigVersion, UsageRecord
 from billing.services import channels
+from billing.services.calls import settle
 from billing.services.channels import ChannelSettings
-from billing.services.settle import settle
 from tests.factories import NOON, make_channel, make_token, make_user, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -4,8 +4,8 @@ import pytest
 
 from accounts.models import UserStatus
 from billing.models import Hold, LedgerEntry, TokenQuota, UsageDaily, UsageHourly, UsageRecord
-from billing.services import callers, holds, tokens
-from billing.services.settle import settle
+from billing.services import callers, calls, holds, tokens
+from billing.services.calls import settle
 from tests.factories import (
     NOON,
     account_of,
@@ -24,7 +24,7 @@ def test_an_admitted_call_holds_its_estimate_on_account_and_token() -> None:
     user = make_user(balance=1000)
     made = make_token(user, quota_limit=500)
 
-    [admission] = holds.admit(requests=[admit_request(made, estimate=300)], at=NOON)
+    [admission] = calls.admit(requests=[admit_request(made, estimate=300)], at=NOON)
 
     assert isinstance(admission, holds.Admission)
     assert (account_of(user).balance, account_of(user).held) == (1000, 300)
@@ -36,7 +36,7 @@ def test_a_batch_admits_first_come_first_served_down_to_the_last_unit() -> None:
     user = make_user(balance=1000)
     made = make_token(user)
 
-    results = holds.admit(requests=[admit_request(made, estimate=400) for _ in range(3)], at=NOON)
+    results = calls.admit(requests=[admit_request(made, estimate=400) for _ in range(3)], at=NOON)
 
     assert [isinstance(result, holds.Admission) for result in results] == [True, True, False]
     refusal = results[2]
@@ -49,7 +49,7 @@ def test_the_token_is_named_when_its_own_limit_is_the_obstacle() -> None:
     user = make_user(balance=1000)
     made = make_token(user, quota_limit=50)
 
-    [refusal] = holds.admit(requests=[admit_request(made, estimate=60)], at=NOON)
+    [refusal] = calls.admit(requests=[admit_request(made, estimate=60)], at=NOON)
 
     assert isinstance(refusal, holds.TokenQuotaError)
     assert (refusal.code, refusal.http_status, refusal.left) == ("pre_consume_token_quota_failed", 403, 50)
@@ -68,7 +68,7 @@ def test_a_call_outside_what_the_token_allows_is_refused_and_holds_nothing(chang
     user = make_user(balance=1000)
     made = make_token(user, allowed_models=["test-model"], allowed_networks=["192.0.2.0/24"])
 
-    [refusal] = holds.admit(requests=[admit_request(made, **change)], at=NOON)
+    [refusal] = calls.admit(requests=[admit_request(made, **change)], at=NOON)
 
     assert isinstance(refusal, error)
     assert account_of(user).held == 0
@@ -84,7 +84,7 @@ def test_an_expired_or_disabled_token_and_a_disabled_user_are_refused_from_the_n
     outcast.status = UserStatus.DISABLED
     outcast.save(update_fields=["status"])
 
-    results = holds.admit(requests=[admit_request(made) for made in (expired, disabled, outcasts)], at=NOON)
+    results = calls.admit(requests=[admit_request(made) for made in (expired, disabled, outcasts)], at=NOON)
 
     assert [type(result) for result in results] == [
         callers.TokenExpiredError,
@@ -98,7 +98,7 @@ def test_settling_charges_once_writes_every_row_and_drops_the_hold() -> None:
     made = make_token(user)
     channel = make_channel()
     request = admit_request(made, estimate=300)
-    holds.admit(requests=[request], at=NOON)
+    calls.admit(requests=[request], at=NOON)
     call = settlement(made, channel, quota=120, estimate=300, request_id=request.request_id)
 
     first = settle(settlements=[call], at=NOON)
@@ -146,13 +146,13 @@ def test_what_passes_the_estimate_is_charged_in_full_and_blocks_the_next_call() 
     user = make_user(balance=100)
     made = make_token(user)
     request = admit_request(made, estimate=90)
-    holds.admit(requests=[request], at=NOON)
+    calls.admit(requests=[request], at=NOON)
 
     settle(
         settlements=[settlement(made, make_channel(), quota=150, estimate=90, request_id=request.request_id)],
         at=NOON,
     )
-    [refusal] = holds.admit(requests=[admit_request(made, estimate=0)], at=NOON)
+    [refusal] = calls.admit(requests=[admit_request(made, estimate=0)], at=NOON)
 
     assert balance_of(user) == -50
     assert UsageRecord.objects.get().is_overrun
@@ -162,7 +162,7 @@ def test_what_passes_the_estimate_is_charged_in_full_and_blocks_the_next_call() 
 def test_releasing_gives_back_in_full_and_only_once() -> None:
     user = make_user(balance=1000)
     request = admit_request(make_token(user), estimate=300)
-    holds.admit(requests=[request], at=NOON)
+    calls.admit(requests=[request], at=NOON)
 
     counts = [holds.release(request_ids=[request.request_id]) for _ in range(2)]
 
@@ -174,7 +174,7 @@ def test_an_expired_hold_is_swept_and_its_late_call_is_charged_all_the_same() ->
     user = make_user(balance=1000)
     made = make_token(user)
     request = admit_request(made, estimate=300, expires_at=NOON + timedelta(minutes=1))
-    holds.admit(requests=[request, admit_request(made, estimate=5)], at=NOON)
+    calls.admit(requests=[request, admit_request(made, estimate=5)], at=NOON)
 
     too_early = holds.expire(at=NOON)
     swept = holds.expire(at=NOON + timedelta(minutes=1))
@@ -188,7 +188,7 @@ def test_deleting_a_token_in_flight_neither_frees_nor_loses_the_call() -> None:
     user = make_user(balance=1000)
     made = make_token(user)
     request = admit_request(made, estimate=300)
-    holds.admit(requests=[request], at=NOON)
+    calls.admit(requests=[request], at=NOON)
     call = settlement(made, make_channel(), quota=120, estimate=300, request_id=request.request_id)
 
     tokens.delete_token(token=made.token)

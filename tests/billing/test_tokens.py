@@ -8,8 +8,8 @@ from django.db import connection
 
 from accounts.models import Token
 from billing.models import Hold, LedgerEntry, QuotaAccount, TokenQuota, UsageRecord
-from billing.services import holds, tokens
-from billing.services.settle import settle
+from billing.services import calls, holds, tokens
+from billing.services.calls import settle
 from oneapi_admin.lib.quota import MAX_QUOTA
 from oneapi_admin.lib.secrets import key_digest
 from tests.factories import NOON, admit_request, make_channel, make_token, make_user, settlement
@@ -109,7 +109,7 @@ def test_a_limit_below_what_was_spent_stops_the_token_and_frees_nothing() -> Non
     settle(settlements=[settlement(made, make_channel(), quota=20)], at=NOON)
 
     update(made.token, quota_limit=10)
-    [refusal] = holds.admit(requests=[admit_request(made, estimate=1)], at=NOON)
+    [refusal] = calls.admit(requests=[admit_request(made, estimate=1)], at=NOON)
 
     assert isinstance(refusal, holds.TokenQuotaError)
     assert TokenQuota.objects.get().left == -10
@@ -118,7 +118,7 @@ def test_a_limit_below_what_was_spent_stops_the_token_and_frees_nothing() -> Non
 def test_a_call_in_flight_goes_on_when_its_token_is_changed_or_disabled() -> None:
     made = make_token(make_user(balance=100), quota_limit=50)
     request = admit_request(made, estimate=40)
-    holds.admit(requests=[request], at=NOON)
+    calls.admit(requests=[request], at=NOON)
 
     update(made.token, quota_limit=0, expires_at=NOON - timedelta(days=1))
     tokens.set_token_status(token=made.token, is_enabled=False)
@@ -156,7 +156,7 @@ def test_a_deleted_tokens_key_opens_nothing() -> None:
     made = make_token(make_user(balance=100))
     tokens.delete_token(token=made.token)
 
-    [refusal] = holds.admit(requests=[admit_request(made)], at=NOON)
+    [refusal] = calls.admit(requests=[admit_request(made)], at=NOON)
 
     assert refusal.http_status == 401
     assert not Hold.objects.exists()

@@ -7,7 +7,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from billing.models import BalanceSnapshot, Channel
-from billing.services.settle import settle
+from billing.services.calls import settle
 from tests.factories import make_channel, make_root, make_token, make_user, settlement
 
 URL = "/ops/"

@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import SiteSettings, User
 from billing.models import LedgerEntry
-from billing.services.settle import settle
+from billing.services.calls import settle
 from tests.factories import balance_of, make_channel, make_root, make_token, make_user, settlement
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/ops/users/?q=a"}

@@ -9,8 +9,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from accounts.models import User
 from billing.models import BalanceKind, BalanceSnapshot
 from billing.queries.overview import daily_use
-from billing.services import channels, holds
-from billing.services.settle import settle
+from billing.services import calls, channels
+from billing.services.calls import settle
 from tests.factories import (
     NOON,
     account_of,
@@ -33,7 +33,7 @@ def _spend(user: User, *quotas: int, at: datetime = NOON) -> None:
 
 def test_the_overview_shows_what_is_left_held_and_used(console: Client, ann: User) -> None:
     _spend(ann, 250_000)
-    holds.admit(requests=[admit_request(make_token(ann), estimate=500_000)], at=NOON)
+    calls.admit(requests=[admit_request(make_token(ann), estimate=500_000)], at=NOON)
 
     account = console.get(URL).context["account"]
 

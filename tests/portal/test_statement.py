@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from billing.models import EntryKind, QuotaAccount
 from billing.services.accounts import top_up
-from billing.services.settle import settle
+from billing.services.calls import settle
 from redemption.services import create_batch, redeem
 from tests.factories import NOON, account_of, make_channel, make_root, make_token, make_user, settlement
 

@@ -12,7 +12,7 @@ from accounts.models import Token, User
 from billing.models import TokenQuota
 from billing.services import tokens as services
 from billing.services.callers import find_caller
-from billing.services.settle import settle
+from billing.services.calls import settle
 from oneapi_admin.lib.secrets import key_digest
 from tests.factories import NOON, make_channel, make_token, make_user, settlement
 from tests.portal.conftest import HTMX

@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from billing.models import UsageRecord
 from billing.queries.usage import price_words
-from billing.services.settle import settle
+from billing.services.calls import settle
 from billing.services.tokens import delete_token
 from tests.factories import NOON, MadeToken, make_channel, make_token, make_user, settlement
 from tests.portal.conftest import HTMX

@@ -3,7 +3,7 @@
 import pytest
 
 from billing.models import Hold, UsageRecord
-from billing.services import holds
+from billing.services import calls, holds
 from billing.services.audit import audit_ledger
 from oneapi_admin.lib.errors import DomainError
 from relay import metering
@@ -19,9 +19,9 @@ def test_a_call_that_no_database_takes_does_not_let_others_of_its_batch_go_free(
     good = [settlement(made, channel, quota=10) for _ in range(2)]
     bad = settlement(made, channel, **{"quota": 10, **poison})
     requests = [admit_request(made, request_id=call.request_id) for call in (good[0], bad, good[1])]
-    holds.admit(requests=requests, at=NOON)
+    calls.admit(requests=requests, at=NOON)
 
-    first, refused, last = metering._settle([good[0], bad, good[1]])
+    first, refused, last = metering._commit([good[0], bad, good[1]])
 
     assert isinstance(refused, Exception)
     assert [first.quota, last.quota] == [10, 10]
@@ -38,7 +38,7 @@ def test_a_call_that_cannot_be_planned_does_not_refuse_the_others_of_its_batch()
         raise RecursionError
 
     good = admit_request(made)
-    results = metering.Metering()._admit([good, admit_request(made, plan=break_down)])
+    results = metering._commit([good, admit_request(made, plan=break_down)])
 
     assert isinstance(results[0], holds.Admission)
     assert isinstance(results[1], RecursionError)
