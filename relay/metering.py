@@ -84,11 +84,12 @@ class Metering:
         return outcome.caller, outcome.plan
 
     def settle(self, settlement: Settlement) -> "asyncio.Future[Settled]":
-        """Charge a call; it goes on in the background when nobody waits for it any more."""
-        task = asyncio.ensure_future(self._settle_until_done(settlement))
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
-        return task
+        """Charge a call, however long the database is away and whether or not anybody waits for it."""
+        charge: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
+        self._pending.add(charge)
+        charge.add_done_callback(self._pending.discard)
+        self._submit(settlement, charge)
+        return charge
 
     async def identify(self, *, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
         """Who is asking, and the configuration, for requests that cost nothing.
@@ -110,16 +111,22 @@ class Metering:
         if admitted.exception() is None:
             self._releases.submit(request_id)
 
-    async def _settle_until_done(self, settlement: Settlement) -> Settled:
-        while True:
-            try:
-                settled = await self._calls.submit(settlement)
-            except StoreUnavailableError:
-                logger.warning("relay.settle_waits_for_database", request_id=settlement.request_id)
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                assert isinstance(settled, Settled)  # noqa: S101  what comes of a settlement
-                return settled
+    def _submit(self, settlement: Settlement, charge: "asyncio.Future[Settled]") -> None:
+        self._calls.submit(settlement).add_done_callback(partial(self._end, settlement, charge))
+
+    def _end(
+        self, settlement: Settlement, charge: "asyncio.Future[Settled]", tried: "asyncio.Future[Any]"
+    ) -> None:
+        error = tried.exception()
+        if isinstance(error, StoreUnavailableError):
+            logger.warning("relay.settle_waits_for_database", request_id=settlement.request_id)
+            tried.get_loop().call_later(_RETRY_SECONDS, self._submit, settlement, charge)
+        elif charge.done():  # who waited for it gave up
+            return
+        elif error is not None:
+            charge.set_exception(error)
+        else:
+            charge.set_result(tried.result())
 
     def _identify(self, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
         try:

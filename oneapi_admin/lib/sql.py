@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import psycopg
 from django.db import connection, models, transaction
+from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 
 Rows = Sequence[Sequence[Any]]
@@ -39,6 +40,21 @@ class Batch:
         with connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return _Fetched(cursor.fetchall() if cursor.description else [])
+
+
+class _PatientPipeline(psycopg.Pipeline):
+    """Sends nothing before an answer is wanted.
+
+    psycopg's own talks to the server at every statement, and waits for the interpreter's lock each
+    time; with a busy thread beside it, that is most of a short transaction's time.
+    """
+
+    def _communicate_gen(self) -> PQGen[None]:
+        yield from ()
+
+    def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
+        yield from super()._communicate_gen()
+        yield from super()._fetch_gen(flush=flush)
 
 
 class _Pipelined(Batch):
@@ -67,16 +83,15 @@ def durable_batch() -> Iterator[Batch]:
     protocol's pipeline mode), and is prepared once a connection. An answer is waited for when it
     is fetched; an error comes up at the next fetch or at the commit, and then nothing is written.
     """
-    if connection.vendor != "postgresql":
-        with transaction.atomic(durable=True):
+    if connection.vendor != "postgresql" or connection.in_atomic_block:
+        with transaction.atomic(durable=True):  # refuses to be part of another transaction
             yield Batch()
         return
-    if connection.in_atomic_block:
-        raise RuntimeError("a durable batch cannot be part of another transaction")
     connection.ensure_connection()
     raw: psycopg.Connection[Any] = connection.connection
     with connection.wrap_database_errors:
         try:
+            raw._pipeline = _PatientPipeline(raw)  # noqa: SLF001  there is no public way to choose it
             with raw.pipeline():
                 batch = _Pipelined(raw)
                 batch.execute("BEGIN")
