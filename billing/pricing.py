@@ -22,7 +22,7 @@ def micro(multiplier: Decimal) -> int:
     return int(multiplier.scaleb(6).to_integral_value(rounding=ROUND_CEILING))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TokenCounts:
     """Tokens of one call. ``cached`` are part of ``prompt``; reasoning is part of ``completion``."""
 

@@ -21,7 +21,7 @@ from billing.services.settle import Settled, Settlement
 from relay.chat import ChatRequest
 from relay.errors import StoreUnavailableError
 from relay.group_commit import GroupCommit
-from relay.planning import CallPlan, ConfigCache, plan_call
+from relay.planning import CallPlan, ConfigCache, StaleConfigError, plan_call
 
 logger = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Metering:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._pending: set[asyncio.Future[Settled]] = set()
         size = settings.RELAY_GROUP_COMMIT_SIZE
-        self._calls = GroupCommit(_commit, executor=self._writer, max_size=size)
+        self._calls = GroupCommit(self._commit, executor=self._writer, max_size=size)
         self._releases = GroupCommit(_release, executor=self._writer, max_size=size)
 
     async def admit(
@@ -128,40 +128,52 @@ class Metering:
         else:
             charge.set_result(tried.result())
 
+    def _commit(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
+        """One transaction for all; when one of them breaks it, each for itself, so that only it fails."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return self._commit_all(items)
+            except _AWAY:
+                connection.close()
+                if not tries_left:
+                    logger.exception("relay.commit_failed", calls=len(items))
+            except Exception as exc:  # the database's, or of numbers and texts that its driver cannot send
+                if len(items) > 1:
+                    return [result for item in items for result in self._commit([item])]
+                if isinstance(items[0], Settlement):  # never lost: the whole charge is in the log
+                    record = json.dumps(asdict(items[0]), default=str)
+                    logger.exception("relay.settle_refused_by_database", settlement=record)
+                return [exc]
+        return [StoreUnavailableError() for _ in items]
+
+    def _commit_all(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
+        settlements = [item for item in items if isinstance(item, Settlement)]
+        requests = [item for item in items if isinstance(item, AdmitRequest)]
+        while True:
+            try:
+                settled, decided = calls.commit(settlements=settlements, requests=requests, at=_now())
+            except StaleConfigError:  # nothing was written
+                self._config.refresh()
+            else:
+                charges, decisions = iter(settled), iter(decided)
+                return [next(charges if isinstance(item, Settlement) else decisions) for item in items]
+
     def _identify(self, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
         try:
             caller = find_caller(key_hash=key_hash)
-            config = self._config.get(current_version())
+            config = self._current_config()
         except _AWAY as exc:
             connection.close()
             raise StoreUnavailableError from exc
         return check_caller(caller=caller, client_ip=client_ip, at=_now()), config
 
-
-def _commit(items: Sequence[Item]) -> Sequence[Result | BaseException]:
-    """One transaction for all; when one of them breaks it, each for itself, so that only it fails."""
-    settlements = [item for item in items if isinstance(item, Settlement)]
-    requests = [item for item in items if isinstance(item, AdmitRequest)]
-    for tries_left in reversed(range(_TRIES)):
+    def _current_config(self) -> Config:
+        version = current_version()
         try:
-            settled, decided = calls.commit(settlements=settlements, requests=requests, at=_now())
-        except _AWAY:
-            connection.close()
-            if not tries_left:
-                logger.exception("relay.commit_failed", calls=len(items))
-        except (
-            Exception
-        ) as exc:  # beside the database's errors: numbers and texts that its driver cannot send
-            if len(items) > 1:
-                return [result for item in items for result in _commit([item])]
-            if settlements:  # never lost: the whole charge is in the log, to be settled by hand
-                record = json.dumps(asdict(settlements[0]), default=str)
-                logger.exception("relay.settle_refused_by_database", settlement=record)
-            return [exc]
-        else:
-            charges, decisions = iter(settled), iter(decided)
-            return [next(charges if isinstance(item, Settlement) else decisions) for item in items]
-    return [StoreUnavailableError() for _ in items]
+            return self._config.get(version)
+        except StaleConfigError:
+            self._config.refresh()
+            return self._config.get(version)
 
 
 def _release(request_ids: Sequence[str]) -> Sequence[BaseException | None]:

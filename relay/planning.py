@@ -49,6 +49,10 @@ class CallPlan:
         return _("The provider's account is not the cause: the channel for “%(model)s” was not even asked.")
 
 
+class StaleConfigError(Exception):
+    """The configuration moved on: what is cached has to be read again."""
+
+
 class ConfigCache:
     """The configuration of one version, read again only when the version moved."""
 
@@ -57,14 +61,19 @@ class ConfigCache:
         self._lock = Lock()
 
     def get(self, version: int) -> Config:
-        """Call it from a thread that may use the database."""
+        """The configuration as of this version, or a later one.
+
+        :raises StaleConfigError: if it has to be read first
+        """
         config = self._config
         if config is None or config.version < version:
-            with self._lock:
-                config = self._config
-                if config is None or config.version < version:
-                    config = self._config = load_config()
+            raise StaleConfigError
         return config
+
+    def refresh(self) -> None:
+        """Read it again; in a thread that may use the database, and has no transaction open."""
+        with self._lock:
+            self._config = load_config()
 
 
 def plan_call(

@@ -90,7 +90,7 @@ class Plan(Protocol):
         """What is known of the provider's own quota, for refusals; takes ``%(model)s``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class AdmitRequest:
     request_id: str
     key_hash: str
@@ -103,7 +103,7 @@ class AdmitRequest:
     """When the hold may be swept: after the longest time the call can take."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Admission:
     caller: Caller
     plan: Plan

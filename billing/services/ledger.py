@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import EntryKind, LedgerEntry, QuotaAccount
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
-from oneapi_admin.lib.sql import Answer, Batch, insert_rows, lock_rows, update_rows
+from oneapi_admin.lib.sql import Answer, Batch, Statements, insert_rows, lock_rows, update_rows
 
 
 class UnknownAccountError(DomainError):
@@ -71,7 +71,7 @@ def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("ledger.post needs a transaction around it")
-    batch = Batch()
+    batch = Statements()
     columns = ["user_id", "balance"]
     locked = lock_rows(batch, QuotaAccount, columns, (posting.account_id for posting in postings))
     balances: dict[int, int] = dict(locked.fetchall())

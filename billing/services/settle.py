@@ -31,7 +31,7 @@ from oneapi_admin.lib.sql import (
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Settlement:
     """How a call ended and what it costs; the fields are those of ``UsageRecord``."""
 
@@ -62,7 +62,7 @@ class Settlement:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Settled:
     """What the caller is told: charged and remaining, in quota units."""
 

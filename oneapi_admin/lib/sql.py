@@ -16,10 +16,9 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-import psycopg
 from django.db import connection, models, transaction
-from psycopg.abc import PQGen
-from psycopg.pq import TransactionStatus
+
+from oneapi_admin.lib.pipeline import Pipeline, pipelined_transaction
 
 Rows = Sequence[Sequence[Any]]
 _TEXTS = ("varchar", "text")
@@ -32,8 +31,8 @@ class Answer(Protocol):
         """Its rows; once."""
 
 
-class Batch:
-    """Statements of one transaction, in their order."""
+class Statements:
+    """Statements in a transaction that Django knows of, each answered at once."""
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Answer:
         """Run a statement; its answer can be fetched when it is needed."""
@@ -42,37 +41,15 @@ class Batch:
             return _Fetched(cursor.fetchall() if cursor.description else [])
 
 
-class _PatientPipeline(psycopg.Pipeline):
-    """Sends nothing before an answer is wanted.
-
-    psycopg's own talks to the server at every statement, and waits for the interpreter's lock each
-    time; with a busy thread beside it, that is most of a short transaction's time.
-    """
-
-    def _communicate_gen(self) -> PQGen[None]:
-        yield from ()
-
-    def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
-        yield from super()._communicate_gen()
-        yield from super()._fetch_gen(flush=flush)
-
-
-class _Pipelined(Batch):
-    def __init__(self, raw: "psycopg.Connection[Any]") -> None:
-        self._raw = raw
-
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
-        cursor = psycopg.Cursor(self._raw)  # each answer needs one of its own
-        cursor.execute(statement, parameters)
-        return cursor
-
-
 @dataclass(slots=True)
 class _Fetched:
     rows: list[Any]
 
     def fetchall(self) -> list[Any]:
         return self.rows
+
+
+Batch = Statements | Pipeline
 
 
 @contextmanager
@@ -85,23 +62,11 @@ def durable_batch() -> Iterator[Batch]:
     """
     if connection.vendor != "postgresql" or connection.in_atomic_block:
         with transaction.atomic(durable=True):  # refuses to be part of another transaction
-            yield Batch()
+            yield Statements()
         return
     connection.ensure_connection()
-    raw: psycopg.Connection[Any] = connection.connection
-    with connection.wrap_database_errors:
-        try:
-            raw._pipeline = _PatientPipeline(raw)  # noqa: SLF001  there is no public way to choose it
-            with raw.pipeline():
-                batch = _Pipelined(raw)
-                batch.execute("BEGIN")
-                yield batch
-                end = batch.execute("COMMIT")
-        finally:
-            if not raw.closed and raw.info.transaction_status != TransactionStatus.IDLE:
-                raw.rollback()
-        if end.statusmessage != "COMMIT":
-            raise psycopg.OperationalError(f"the transaction ended with {end.statusmessage}")
+    with connection.wrap_database_errors, pipelined_transaction(connection.connection) as pipeline:
+        yield pipeline
 
 
 def table(model: type[models.Model]) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import psycopg._pipeline_base
+import psycopg
 import pytest
 from django.db import connection
 
@@ -91,16 +91,15 @@ def test_postgresql_is_talked_to_three_times_a_batch(monkeypatch: pytest.MonkeyP
     request = admit_request(made, estimate=50)
     calls.admit(requests=[request], at=NOON)
     ended = settlement(made, channel, quota=10, estimate=50, request_id=request.request_id)
-    sent: list[int] = []
-    communicate = psycopg._pipeline_base.pipeline_communicate
+    waits: list[object] = []
+    wait = psycopg.Connection.wait
 
-    def count(pgconn: Any, commands: Any) -> Any:
-        if commands:
-            sent.append(len(commands))
-        return communicate(pgconn, commands)
+    def count(self: Any, generator: Any, **options: Any) -> Any:
+        waits.append(generator)
+        return wait(self, generator, **options)
 
-    monkeypatch.setattr(psycopg._pipeline_base, "pipeline_communicate", count)
+    monkeypatch.setattr(psycopg.Connection, "wait", count)
 
     calls.commit(settlements=[ended], requests=[admit_request(made)], at=NOON)
 
-    assert len(sent) == (3 if connection.vendor == "postgresql" else 0)  # SQLite is in the process
+    assert len(waits) == (3 if connection.vendor == "postgresql" else 0)  # SQLite is in the process

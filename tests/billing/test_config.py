@@ -8,7 +8,7 @@ from django.db import transaction
 from billing.models import BalanceSnapshot, Channel, ConfigVersion
 from billing.services import channels
 from billing.services.config import bump_version, current_balances, load_config
-from relay.planning import ConfigCache
+from relay.planning import ConfigCache, StaleConfigError
 from tests.factories import NOON, make_channel, make_request_price, make_token_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,11 +157,17 @@ def test_a_process_reads_the_configuration_again_only_when_its_version_moved(
     django_assert_num_queries,
 ) -> None:
     cache = ConfigCache()
+    with pytest.raises(StaleConfigError):
+        cache.get(0)
+    cache.refresh()
     old = cache.get(ConfigVersion.objects.get().version)
 
     with django_assert_num_queries(0):
         same = cache.get(old.version)
     make_channel(name="new")
+    with pytest.raises(StaleConfigError):
+        cache.get(ConfigVersion.objects.get().version)
+    cache.refresh()
     new = cache.get(ConfigVersion.objects.get().version)
 
     assert same is old

@@ -21,7 +21,7 @@ def test_a_call_that_no_database_takes_does_not_let_others_of_its_batch_go_free(
     requests = [admit_request(made, request_id=call.request_id) for call in (good[0], bad, good[1])]
     calls.admit(requests=requests, at=NOON)
 
-    first, refused, last = metering._commit([good[0], bad, good[1]])
+    first, refused, last = metering.Metering()._commit([good[0], bad, good[1]])
 
     assert isinstance(refused, Exception)
     assert [first.quota, last.quota] == [10, 10]
@@ -38,7 +38,7 @@ def test_a_call_that_cannot_be_planned_does_not_refuse_the_others_of_its_batch()
         raise RecursionError
 
     good = admit_request(made)
-    results = metering._commit([good, admit_request(made, plan=break_down)])
+    results = metering.Metering()._commit([good, admit_request(made, plan=break_down)])
 
     assert isinstance(results[0], holds.Admission)
     assert isinstance(results[1], RecursionError)
