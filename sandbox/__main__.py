@@ -18,6 +18,7 @@ import uvicorn
 
 from sandbox import account as accounts
 from sandbox.app import Sandbox, Settings
+from sandbox.protocol import HeadJoiningProtocol
 
 UNFINISHED: Final = "ASGI callable returned without completing response."
 
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=HeadJoiningProtocol,
             loop="uvloop",
             ws="none",
             lifespan="on",

@@ -18,7 +18,7 @@ _NOTHING_SAID: Final = ["(nothing)"]
 _FILLER: Final = " word"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completion:
     """An answer; every one of its choices is the same.
 

@@ -19,7 +19,7 @@ OTHER_MODELS: Final = "(other)"
 RECENT: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChatRequest:
     """A valid chat request.
 

@@ -22,6 +22,7 @@ _CJK: Final = (
 )
 _CJK_CHARACTER: Final = re.compile(f"[{_CJK}]")
 _PIECE: Final = re.compile(rf"\s*(?:[{_CJK}]|[^\s{_CJK}]+)")
+_ASCII_PIECE: Final = re.compile(r"\s*\S+")
 
 
 def count_text(text: str) -> int:
@@ -42,7 +43,7 @@ def split_text(text: str) -> list[str]:
 
     The text is their concatenation, but for whitespace at its end; an empty text has no pieces.
     """
-    return _PIECE.findall(text)
+    return (_ASCII_PIECE if text.isascii() else _PIECE).findall(text)
 
 
 def content_text(content: object) -> str:
