@@ -17,7 +17,7 @@ _ONLY_COMPLETION_LIMIT = ("o1", "o3", "o4", "gpt-5")
 """Families that refuse ``max_tokens``. Source: platform.openai.com/docs/api-reference/chat/create."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ChatRequest:
     """A checked request; ``body`` is the caller's, with everything we do not look at."""
 

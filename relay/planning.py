@@ -22,7 +22,7 @@ SHORTEST_ANSWER = 256
 """A call that names no limit is not admitted for less: nobody wants an answer of three words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Attempt:
     """One channel that may serve the call."""
 
@@ -34,7 +34,7 @@ class Attempt:
     """Sent upstream when the caller named none and can afford less than the model's longest answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CallPlan:
     """The channels to try, best first, and the upper bound of the cost on any of them."""
 

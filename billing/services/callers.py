@@ -63,7 +63,7 @@ class ModelNotAllowedError(DomainError):
     remedy = _("Use an allowed model, or change the token's models on the Tokens page.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Caller:
     """A token and its owner, as read in the transaction that decides."""
 
