@@ -18,7 +18,6 @@ import uvicorn
 
 from sandbox import account as accounts
 from sandbox.app import Sandbox, Settings
-from sandbox.protocol import HeadJoiningProtocol
 
 UNFINISHED: Final = "ASGI callable returned without completing response."
 
@@ -45,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            http=HeadJoiningProtocol,
+            http="httptools",
             loop="uvloop",
             ws="none",
             lifespan="on",
