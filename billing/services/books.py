@@ -127,26 +127,24 @@ class Books:
             for pk, funds in self.accounts.items()
             if funds.is_changed
         ]
-        if accounts:
-            update_rows(
-                self._batch,
-                QuotaAccount,
-                ("user_id", "balance", "held", "used_quota", "request_count"),
-                "balance = v.v1, held = v.v2,"
-                " used_quota = t.used_quota + v.v3, request_count = t.request_count + v.v4",
-                accounts,
-            )
+        update_rows(
+            self._batch,
+            QuotaAccount,
+            ("user_id", "balance", "held", "used_quota", "request_count"),
+            "balance = v.v1, held = v.v2,"
+            " used_quota = t.used_quota + v.v3, request_count = t.request_count + v.v4",
+            accounts,
+        )
         tokens = [
             (pk, funds.newly_held, funds.charged, funds.calls, funds.last_used_at)
             for pk, funds in self.tokens.items()
             if funds.is_changed
         ]
-        if tokens:
-            update_rows(
-                self._batch,
-                TokenQuota,
-                ("token_id", "held", "used_quota", "request_count", "last_used_at"),
-                "held = t.held + v.v1, used_quota = t.used_quota + v.v2,"
-                " request_count = t.request_count + v.v3, last_used_at = COALESCE(v.v4, t.last_used_at)",
-                tokens,
-            )
+        update_rows(
+            self._batch,
+            TokenQuota,
+            ("token_id", "held", "used_quota", "request_count", "last_used_at"),
+            "held = t.held + v.v1, used_quota = t.used_quota + v.v2,"
+            " request_count = t.request_count + v.v3, last_used_at = COALESCE(v.v4, t.last_used_at)",
+            tokens,
+        )

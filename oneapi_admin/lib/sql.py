@@ -98,11 +98,13 @@ def upsert_sums(
 def update_rows(
     batch: Batch, model: type[models.Model], columns: Sequence[str], assignments: str, rows: Rows
 ) -> None:
-    """Update many rows with one statement.
+    """Update many rows with one statement; with no rows there is none.
 
     :param columns: what ``rows`` hold, the key first; the others are columns whose types they have
     :param assignments: the ``SET`` list; ``v.v1``, ``v.v2`` … are the values after the key
     """
+    if not rows:
+        return
     source = _source(connection.vendor, model, tuple(columns))
     batch.execute(_update(source, model, columns[0], assignments), _parameters(source, rows))
 
@@ -113,10 +115,9 @@ def lock_rows(batch: Batch, model: type[models.Model], columns: Sequence[str], k
     The lock leaves room for the foreign keys that point to the row. On SQLite the transaction
     itself, begun as IMMEDIATE, is the lock.
     """
-    suffix = f" {for_no_key_update()}" if for_no_key_update() else ""
     return batch.execute(
         f"SELECT {','.join(columns)} FROM {table(model)}"
-        f" WHERE {is_any(columns[0], 'bigint')} ORDER BY {columns[0]}{suffix}",
+        f" WHERE {is_any(columns[0], 'bigint')} ORDER BY {columns[0]} {for_no_key_update()}",
         [any_of(sorted(set(keys)))],
     )
 
