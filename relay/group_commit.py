@@ -26,6 +26,7 @@ class GroupCommit(Generic[Item, Result]):
     ) -> None:
         """
         :param commit: runs in ``executor``; returns a result or an error for each item, in their order
+        :param executor: its thread is not to be had for anything else while items keep coming
         """
         self._commit = commit
         self._executor = executor
@@ -50,19 +51,28 @@ class GroupCommit(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                size = min(len(self._waiting), self._max_size)
-                batch = [self._waiting.popleft() for _ in range(size)]
-                try:
-                    results = await loop.run_in_executor(
-                        self._executor, self._commit, [item for item, _ in batch]
-                    )
-                    resolved = list(zip(batch, results, strict=True))
-                except Exception as exc:  # noqa: BLE001  whatever it was, nobody may be left waiting
-                    resolved = [(waiting, exc) for waiting in batch]
-                for (_item, future), result in resolved:
-                    _resolve(future, result)
+                await loop.run_in_executor(self._executor, self._commit_waiting, loop)
         finally:
             self._running = None
+
+    def _commit_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the executor's thread, which takes the next batch without waiting for the event loop."""
+        while self._waiting:
+            size = min(len(self._waiting), self._max_size)
+            batch = [self._waiting.popleft() for _ in range(size)]
+            try:
+                results = self._commit([item for item, _ in batch])
+                resolved = list(zip(batch, results, strict=True))
+            except Exception as exc:  # noqa: BLE001  whatever it was, nobody may be left waiting
+                resolved = [(waiting, exc) for waiting in batch]
+            loop.call_soon_threadsafe(_resolve_all, resolved)
+
+
+def _resolve_all(
+    resolved: "Sequence[tuple[tuple[object, asyncio.Future[Result]], Result | BaseException]]",
+) -> None:
+    for (_item, future), result in resolved:
+        _resolve(future, result)
 
 
 def _resolve(future: "asyncio.Future[Result]", result: Result | BaseException) -> None:

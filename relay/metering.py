@@ -39,11 +39,13 @@ class Metering:
     def __init__(self) -> None:
         self._config = ConfigCache()
         # One thread, one transaction at a time: two would only wait for each other's locks.
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        # Under load the writer never pauses; what is rare and short must not wait for it.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="ledger-aside")
         self._pending: set[asyncio.Future[Settled]] = set()
         size = settings.RELAY_GROUP_COMMIT_SIZE
-        self._calls = GroupCommit(self._commit, executor=self._writer, max_size=size)
-        self._releases = GroupCommit(_release, executor=self._writer, max_size=size)
+        self._calls = GroupCommit(self._commit, executor=writer, max_size=size)
+        self._releases = GroupCommit(_release, executor=self._aside, max_size=size)
 
     async def admit(
         self, *, request_id: str, key_hash: str, client_ip: str, request: ChatRequest
@@ -97,7 +99,7 @@ class Metering:
         :raises DomainError: if the token is not in order
         """
         return await asyncio.get_running_loop().run_in_executor(
-            self._writer, self._identify, key_hash, client_ip
+            self._aside, self._identify, key_hash, client_ip
         )
 
     async def drain(self) -> None:

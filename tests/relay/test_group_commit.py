@@ -78,6 +78,20 @@ def test_what_gathers_while_a_batch_runs_is_the_next_batch_in_its_order(executor
     assert gate.batches == [["first"], ["b", "a", "c"]]
 
 
+def test_the_next_batch_does_not_wait_for_a_busy_event_loop(executor) -> None:
+    gate = Gate()
+
+    async def scenario() -> list[str]:
+        group = GroupCommit(gate, executor=executor, max_size=1)
+        futures = [group.submit("a"), group.submit("b")]
+        await gate.wait_until_entered()
+        gate.open()
+        assert gate.entered.acquire(timeout=SECONDS), "the event loop, which waits here, was needed"
+        return await asyncio.gather(*futures)
+
+    assert run(scenario) == ["done a", "done b"]
+
+
 def test_a_batch_is_never_larger_than_allowed(executor) -> None:
     sizes: list[int] = []
 

@@ -1,12 +1,18 @@
 """Batches in which one call cannot be written."""
 
+import asyncio
+import threading
+from typing import NoReturn
+
 import pytest
+from django.db import OperationalError, connections
 
 from billing.models import Hold, UsageRecord
 from billing.services import calls, holds
 from billing.services.audit import audit_ledger
 from oneapi_admin.lib.errors import DomainError
 from relay import metering
+from relay.errors import StoreUnavailableError
 from tests.factories import NOON, admit_request, balance_of, make_channel, make_token, make_user, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,3 +50,29 @@ def test_a_call_that_cannot_be_planned_does_not_refuse_the_others_of_its_batch()
     assert isinstance(results[1], RecursionError)
     assert not isinstance(results[1], DomainError)
     assert Hold.objects.get().request_id == good.request_id
+
+
+def test_who_costs_nothing_does_not_wait_for_a_busy_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_token(make_user(balance=1000))
+    entered, leave = threading.Event(), threading.Event()
+
+    def stay(*_args: object, **_kwargs: object) -> NoReturn:
+        entered.set()
+        assert leave.wait(20)
+        raise OperationalError
+
+    monkeypatch.setattr(calls, "commit", stay)
+
+    async def scenario() -> int:
+        meter = metering.Metering()
+        waiting = meter._calls.submit(admit_request(made))
+        assert await asyncio.to_thread(entered.wait, 20)
+        asked = meter.identify(key_hash=made.token.key_hash, client_ip="127.0.0.1")
+        caller, _config = await asyncio.wait_for(asked, 20)
+        leave.set()
+        with pytest.raises(StoreUnavailableError):
+            await waiting
+        await asyncio.get_running_loop().run_in_executor(meter._aside, connections.close_all)
+        return caller.token_id
+
+    assert asyncio.run(scenario()) == made.token.pk
