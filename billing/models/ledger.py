@@ -124,7 +124,10 @@ class Hold(models.Model):
     """Quota reserved for one call in flight: settled or released once, or swept when it expires."""
 
     request_id = models.CharField(max_length=64)
-    account = models.ForeignKey(QuotaAccount, on_delete=models.PROTECT, related_name="holds", db_index=False)
+    account = models.ForeignKey(
+        QuotaAccount, on_delete=models.PROTECT, related_name="holds", db_index=False, db_constraint=False
+    )
+    """Written by who has the account's lock; the database need not look for it at every call."""
     token_id = models.BigIntegerField()
     """No foreign key: a token may be deleted while its calls are in flight."""
     amount = models.BigIntegerField()

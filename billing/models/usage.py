@@ -26,8 +26,13 @@ class UsageRecord(models.Model):
 
     request_id = models.CharField(max_length=64)
     account = models.ForeignKey(
-        QuotaAccount, on_delete=models.PROTECT, related_name="usage_records", db_index=False
+        QuotaAccount,
+        on_delete=models.PROTECT,
+        related_name="usage_records",
+        db_index=False,
+        db_constraint=False,
     )
+    """Written by who has the account's lock; the database need not look for it at every call."""
     username = models.CharField(max_length=64)
     token_id = models.BigIntegerField()
     token_name = models.CharField(max_length=64)
@@ -54,8 +59,14 @@ class UsageRecord(models.Model):
     first_byte_ms = models.PositiveIntegerField(default=0)
     duration_ms = models.PositiveIntegerField(default=0)
     ledger_entry = models.ForeignKey(
-        LedgerEntry, on_delete=models.PROTECT, null=True, related_name="usage_records", db_index=True
+        LedgerEntry,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="usage_records",
+        db_index=True,
+        db_constraint=False,
     )
+    """Written in the same transaction, after its entry, which can never be deleted."""
     created_at = models.DateTimeField()
 
     class Meta:

@@ -26,7 +26,10 @@ QUERIES: dict[str, tuple[str, str]] = {
            SELECT 'token ' || t.token_id FROM billing_tokenquota t
            LEFT JOIN (SELECT token_id, SUM(amount) AS total FROM billing_hold GROUP BY token_id) h
              ON h.token_id = t.token_id
-           WHERE t.held <> COALESCE(h.total, 0)""",
+           WHERE t.held <> COALESCE(h.total, 0)
+           UNION ALL
+           SELECT 'hold ' || h.id FROM billing_hold h
+           LEFT JOIN billing_quotaaccount a ON a.user_id = h.account_id WHERE a.user_id IS NULL""",
         "SELECT COUNT(*) FROM billing_hold",
     ),
     "I4": (
@@ -36,7 +39,11 @@ QUERIES: dict[str, tuple[str, str]] = {
              ON u.ledger_entry_id = e.id
            WHERE (e.kind = 'usage' AND (-e.amount <> COALESCE(u.total, 0) OR u.lowest <> e.account_id
                                         OR u.highest <> e.account_id))
-              OR (e.kind <> 'usage' AND u.total IS NOT NULL)""",
+              OR (e.kind <> 'usage' AND u.total IS NOT NULL)
+           UNION ALL
+           SELECT 'call ' || u.id FROM billing_usagerecord u
+           LEFT JOIN billing_ledgerentry e ON e.id = u.ledger_entry_id
+           WHERE u.ledger_entry_id IS NOT NULL AND e.id IS NULL""",
         "SELECT COUNT(*) FROM billing_usagerecord WHERE ledger_entry_id IS NOT NULL",
     ),
     "I5": (
@@ -83,6 +90,9 @@ QUERIES: dict[str, tuple[str, str]] = {
            LEFT JOIN (SELECT account_id, SUM(quota) AS q, COUNT(*) AS n FROM billing_usagerecord GROUP BY account_id) u
              ON u.account_id = a.user_id
            WHERE a.used_quota <> COALESCE(u.q, 0) OR a.request_count <> COALESCE(u.n, 0)
+           UNION ALL
+           SELECT 'call ' || u.id FROM billing_usagerecord u
+           LEFT JOIN billing_quotaaccount a ON a.user_id = u.account_id WHERE a.user_id IS NULL
            UNION ALL
            SELECT 'token ' || t.token_id FROM billing_tokenquota t
            LEFT JOIN (SELECT token_id, SUM(quota) AS q, COUNT(*) AS n FROM billing_usagerecord GROUP BY token_id) u

@@ -12,7 +12,7 @@ from billing.services.holds import Admission, AdmitRequest, delete_holds, free, 
 from billing.services.ledger import insert_usage
 from billing.services.settle import Settled, Settlement, charge, find_charged, record
 from oneapi_admin.lib.errors import DomainError
-from oneapi_admin.lib.sql import Answer, Batch, durable_batch
+from oneapi_admin.lib.sql import Batch, durable_batch
 
 
 def admit(*, requests: Sequence[AdmitRequest], at: datetime) -> list[Admission | DomainError]:
@@ -52,17 +52,18 @@ def commit(
         charged = find_charged(batch, unique.keys() - {request_id for request_id, *_ in dropped})
         fresh = [call for request_id, call in unique.items() if request_id not in charged]
         charge(books=books, settlements=fresh)
-        entries = _insert_entries(batch, books, at)
+        _insert_entries(batch, books, at)
         decided = reserve(books=books, requests=requests, at=at)
         insert_holds(batch, requests, decided, at)
         books.write()
         if fresh:
-            record(batch, fresh, dict(entries.fetchall()) if entries else {})
+            record(batch, fresh)
     settled = [Settled(quota=s.quota, available=books.accounts[s.account_id].available) for s in settlements]
     return settled, decided
 
 
-def _insert_entries(batch: Batch, books: Books, at: datetime) -> Answer | None:
+def _insert_entries(batch: Batch, books: Books, at: datetime) -> None:
     """One ledger entry for each account that was charged."""
     charges = [(pk, funds.charged, funds.balance) for pk, funds in books.accounts.items() if funds.charged]
-    return insert_usage(batch, charges, at) if charges else None
+    if charges:
+        insert_usage(batch, charges, at)

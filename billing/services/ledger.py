@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import EntryKind, LedgerEntry, QuotaAccount
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
-from oneapi_admin.lib.sql import Answer, Batch, Statements, insert_rows, lock_rows, update_rows
+from oneapi_admin.lib.sql import Batch, Statements, insert_rows, lock_rows, update_rows
 
 
 class UnknownAccountError(DomainError):
@@ -85,17 +85,16 @@ def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
     return entries
 
 
-def insert_usage(batch: Batch, charges: Sequence[tuple[int, int, int]], at: datetime) -> Answer:
+def insert_usage(batch: Batch, charges: Sequence[tuple[int, int, int]], at: datetime) -> None:
     """Send the entries of served calls, one an account; ``billing.services.calls`` has the locks.
 
     :param charges: account id, quota units charged, balance after
-    :returns: an answer with the account id and the entry's id of each
     """
     rows = [
         (account_id, EntryKind.USAGE.value, -quota, balance, None, "", "", None, at)
         for account_id, quota, balance in charges
     ]
-    return insert_rows(batch, LedgerEntry, _COLUMNS, rows, suffix="RETURNING account_id, id")
+    insert_rows(batch, LedgerEntry, _COLUMNS, rows)
 
 
 def _insert_entries(batch: Batch, entries: Sequence[LedgerEntry]) -> None:

@@ -12,6 +12,7 @@ import structlog
 from billing.models import (
     CallStatus,
     ChannelTotals,
+    LedgerEntry,
     UsageDaily,
     UsageHourly,
     UsageRecord,
@@ -99,12 +100,12 @@ def find_charged(batch: Batch, request_ids: Collection[str]) -> set[str]:
     return {row[0] for row in rows}
 
 
-def record(batch: Batch, calls: Sequence[Settlement], entries: dict[int, int]) -> None:
+def record(batch: Batch, calls: Sequence[Settlement]) -> None:
     """Write the calls and the sums of them; what every batch of every process writes comes last.
 
-    :param entries: the ledger entry's id of each account that was charged
+    The ledger entries of the accounts that were charged have to be written before.
     """
-    _write_usage(batch, calls, entries)
+    _write_usage(batch, calls)
     _add_to_daily(batch, calls)
     _count_on_channels(batch, calls)
     _add_to_hourly(batch, calls)
@@ -136,9 +137,12 @@ def _count_on_channels(batch: Batch, calls: Sequence[Settlement]) -> None:
     )
 
 
-def _write_usage(batch: Batch, calls: Sequence[Settlement], entries: dict[int, int]) -> None:
-    rows = [(*_values(call), entries.get(call.account_id) if call.quota else None) for call in calls]
-    insert_rows(batch, UsageRecord, (*_COLUMNS, "ledger_entry_id"), rows)
+def _write_usage(batch: Batch, calls: Sequence[Settlement]) -> None:
+    account, quota = (f"v.v{_COLUMNS.index(column)}" for column in ("account_id", "quota"))
+    # Nobody else can have written to the account since: this transaction has its lock.
+    newest = f"SELECT MAX(e.id) FROM {table(LedgerEntry)} e WHERE e.account_id = {account}"
+    entry = f"CASE WHEN {quota} > 0 THEN ({newest}) END"
+    insert_rows(batch, UsageRecord, _COLUMNS, [*map(_values, calls)], computed=("ledger_entry_id", entry))
 
 
 def _rollup_values(call: Settlement) -> tuple[int, ...]:

@@ -75,11 +75,22 @@ def table(model: type[models.Model]) -> str:
 
 
 def insert_rows(
-    batch: Batch, model: type[models.Model], columns: Sequence[str], rows: Rows, *, suffix: str = ""
+    batch: Batch,
+    model: type[models.Model],
+    columns: Sequence[str],
+    rows: Rows,
+    *,
+    computed: tuple[str, str] | None = None,
+    suffix: str = "",
 ) -> Answer:
-    """Insert all rows with one statement; ``suffix`` takes ``ON CONFLICT …`` or ``RETURNING …``."""
+    """Insert all rows with one statement.
+
+    :param computed: one more column and the expression for it; ``v.v0``, ``v.v1`` … are a row's values
+    :param suffix: takes ``ON CONFLICT …`` or ``RETURNING …``
+    """
     source = _source(connection.vendor, model, tuple(columns))
-    return batch.execute(_insert(source, model, tuple(columns), suffix), _parameters(source, rows))
+    statement = _insert(source, model, tuple(columns), computed, suffix)
+    return batch.execute(statement, _parameters(source, rows))
 
 
 def upsert_sums(
@@ -177,9 +188,18 @@ def _source(vendor: str, model: type[models.Model], columns: tuple[str, ...]) ->
 
 
 @lru_cache(maxsize=64)
-def _insert(source: _Source, model: type[models.Model], columns: tuple[str, ...], suffix: str) -> str:
+def _insert(
+    source: _Source,
+    model: type[models.Model],
+    columns: tuple[str, ...],
+    computed: tuple[str, str] | None,
+    suffix: str,
+) -> str:
+    values = "v.*"
+    if computed is not None:
+        columns, values = (*columns, computed[0]), f"v.*, {computed[1]}"
     # "WHERE true" tells SQLite's parser that ON CONFLICT belongs to the insertion.
-    rows = f"SELECT * FROM ({source.query}) AS v WHERE true"
+    rows = f"SELECT {values} FROM ({source.query}) AS v WHERE true"
     return f"INSERT INTO {table(model)} ({','.join(columns)}) {rows} {suffix}"
 
 

@@ -50,8 +50,10 @@ def test_a_ledger_written_by_the_services_adds_up(busy_ledger) -> None:
         ("UPDATE billing_quotaaccount SET held = held + 1", "I3"),
         ("UPDATE billing_tokenquota SET held = held + 1", "I3"),
         ("DELETE FROM billing_hold", "I3"),
+        ("UPDATE billing_hold SET account_id = 0", "I3"),
         ("UPDATE billing_usagerecord SET quota = quota + 1 WHERE quota > 0", "I4"),
         ("UPDATE billing_usagerecord SET ledger_entry_id = (SELECT MIN(id) FROM billing_ledgerentry)", "I4"),
+        ("UPDATE billing_usagerecord SET ledger_entry_id = 0 WHERE quota = 0", "I4"),
         ("UPDATE billing_ledgerentry SET reference = 'code:0' WHERE kind = 'redemption'", "I5"),
         ("UPDATE billing_ledgerentry SET kind = 'grant' WHERE kind = 'redemption'", "I5"),
         (
@@ -64,6 +66,7 @@ def test_a_ledger_written_by_the_services_adds_up(busy_ledger) -> None:
         ("UPDATE billing_tokenquota SET used_quota = used_quota + 1", "I7"),
         ("UPDATE billing_channeltotals SET upstream_cost = upstream_cost + 1", "I7"),
         ("UPDATE billing_quotaaccount SET request_count = request_count + 1", "I7"),
+        ("UPDATE billing_usagerecord SET account_id = 0", "I7"),
     ],
 )
 def test_damage_is_noticed_by_its_invariant(busy_ledger, damage: str, noticed_by: str) -> None:

@@ -116,19 +116,32 @@ def test_what_is_refused_only_at_the_commit_is_not_taken_for_written() -> None:
     user = make_user(balance=100)
 
     with pytest.raises(IntegrityError):
-        insert_holds([user.pk, user.pk + 1])
+        add_days([user.pk, user.pk + 1])
 
-    assert not Hold.objects.exists()
-    insert_holds([user.pk])
-    assert Hold.objects.count() == 1
+    assert not UsageDaily.objects.exists()
+    add_days([user.pk])
+    assert UsageDaily.objects.count() == 1
 
 
-def insert_holds(accounts: list[int]) -> None:
+def add_days(accounts: list[int]) -> None:
     """The reference to the account is checked when the transaction ends."""
-    columns = ("request_id", "account_id", "token_id", "amount", "created_at", "expires_at")
     with sql.durable_batch() as batch:
-        rows = [(f"call-{account}", account, 1, 5, NOON, NOON) for account in accounts]
-        sql.insert_rows(batch, Hold, columns, rows)
+        rows = [(account, NOON.date(), 7, "x", 1, 1, 1, 1, 1, 1) for account in accounts]
+        sql.upsert_sums(batch, UsageDaily, KEY, SUMS, rows)
+
+
+def test_a_computed_column_sees_the_values_of_its_row() -> None:
+    user = make_user(balance=100)
+    columns = ("request_id", "account_id", "token_id", "created_at", "expires_at")
+    rows = [("a", user.pk, 7, NOON, NOON), ("b", user.pk, 9, NOON, NOON)]
+
+    with sql.durable_batch() as batch:
+        sql.insert_rows(batch, Hold, columns, rows, computed=("amount", "v.v2 * 10"))
+
+    assert list(Hold.objects.order_by("request_id").values_list("request_id", "amount")) == [
+        ("a", 70),
+        ("b", 90),
+    ]
 
 
 def test_a_batch_that_must_last_cannot_hang_on_another_transaction() -> None:
