@@ -9,6 +9,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Scope
+
 
 class Expiry(models.TextChoices):
     NEVER = "never", _("Never")
@@ -69,7 +71,14 @@ class AccessTokenForm(ExpiryForm):
     name = forms.CharField(
         label=_("Name"), max_length=64, help_text=_("What will use it, such as “monthly report”.")
     )
-    field_order = ("name", "expiry", "expires_at")
+    scopes = forms.MultipleChoiceField(
+        label=_("Scopes"),
+        choices=Scope,
+        initial=[Scope.READ],
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("What it may be used for. It can never do more than you can."),
+    )
+    field_order = ("name", "scopes", "expiry", "expires_at")
 
 
 class ProfileForm(forms.Form):

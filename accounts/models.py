@@ -169,6 +169,33 @@ class Token(models.Model):
         return self.expires_at is not None and self.expires_at <= at
 
 
+class Scope(models.TextChoices):
+    """What an access token may be used for; its owner's role limits it further."""
+
+    READ = "read", _("Read everything its owner may see")
+    TOKENS = "tokens", _("Make and change tokens")
+    REDEEM = "redeem", _("Redeem codes")
+    USERS = "users", _("Make and change users")
+    TOPUP = "topup", _("Top up and adjust quota")
+    CODES = "codes", _("Make and change codes")
+    CHANNELS = "channels", _("Make and change channels")
+    ADMIN = "admin", _("Everything, access tokens included")
+
+
+def all_scopes() -> list[str]:
+    """The scopes of access tokens that are from before there were scopes, and of root's first one."""
+    return [Scope.ADMIN.value]
+
+
+class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
+    def working(self, *, key_hash: str, at: datetime) -> "AccessTokenQuerySet":
+        """The token with this key, or with this key until a moment ago, if it can be used."""
+        is_key = models.Q(key_hash=key_hash)
+        was_key = models.Q(previous_key_hash=key_hash, previous_expires_at__gt=at)
+        has_time = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=at)
+        return self.filter(is_key | was_key).filter(has_time, user__status=UserStatus.ENABLED)
+
+
 class AccessToken(models.Model):
     """A key for the management API; shown once, stored as a hash."""
 
@@ -176,15 +203,44 @@ class AccessToken(models.Model):
     name = models.CharField(_("name"), max_length=64)
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     key_prefix = models.CharField(max_length=16, editable=False)
+    previous_key_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    previous_expires_at = models.DateTimeField(null=True, editable=False)
+    """Until when the key before the last rotation still works."""
+    scopes = models.JSONField(_("scopes"), default=all_scopes)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
+    last_used_ip = models.GenericIPAddressField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = AccessTokenQuerySet.as_manager()
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["user", "-id"], name="access_token_by_user")]
 
     def __str__(self) -> str:
         return self.name
+
+
+class IdempotencyRecord(models.Model):
+    """The first answer to a request with an ``Idempotency-Key``, written in the transaction of its effect."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=128)
+    fingerprint = models.CharField(max_length=64)
+    """Of method, path and body: the same key does not stand for another request."""
+    status = models.PositiveSmallIntegerField(default=0)
+    """Of the answer; 0 only inside the transaction that makes it."""
+    encrypted_body = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "key"], name="idempotency_record_key_unique"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["created_at"], name="idempotency_record_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.key}"
 
 
 class SiteSettings(models.Model):

@@ -1,17 +1,19 @@
 """Creating and changing people and their keys."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import AccessToken, Role, SiteSettings, Token, User, UserStatus
+from accounts.models import AccessToken, IdempotencyRecord, Role, Scope, SiteSettings, Token, User, UserStatus
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.secrets import key_digest, random_key
 
 TOKEN_PREFIX = "sk-"  # noqa: S105  no secret
 ACCESS_TOKEN_PREFIX = "oa-"  # noqa: S105  no secret
+_USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 class PermissionDeniedError(DomainError):
@@ -71,7 +73,7 @@ def update_user(
     :raises LastRootError: if nobody enabled would be left as root
     :raises ValidationError: if a field is not valid
     """
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         check_may_manage(actor=actor, user=user)
         if role != user.role and not actor.is_root:
             raise PermissionDeniedError
@@ -131,7 +133,7 @@ def create_token(
         user=user,
         name=name,
         key_hash=key_digest(secret),
-        key_prefix=f"{TOKEN_PREFIX}{secret[:4]}…{secret[-4:]}",
+        key_prefix=_token_prefix(secret),
         expires_at=expires_at,
         allowed_models=allowed_models or [],
         allowed_networks=allowed_networks or [],
@@ -141,20 +143,46 @@ def create_token(
     return token, f"{TOKEN_PREFIX}{secret}"
 
 
+def rotate_token(*, token: Token) -> str:
+    """Give a token a new key; use ``billing.services.tokens``.
+
+    :returns: the new key, which is stored nowhere
+    """
+    secret = random_key()
+    token.key_hash, token.key_prefix = key_digest(secret), _token_prefix(secret)
+    token.save(update_fields=["key_hash", "key_prefix"])
+    return f"{TOKEN_PREFIX}{secret}"
+
+
 def create_access_token(
-    *, user: User, name: str, expires_at: datetime | None = None, key: str = ""
+    *,
+    actor: User | None,
+    user: User,
+    name: str,
+    scopes: list[str],
+    expires_at: datetime | None = None,
+    key: str = "",
 ) -> tuple[AccessToken, str]:
     """Create a key for the management API.
 
+    :param actor: its owner or an operator above them; None for the first start only
     :param key: a key of one's own choice, on the first start only
     :returns: the access token and its key, which is stored nowhere
+    :raises PermissionDeniedError: if the actor is neither
+    :raises ValidationError: if a field is not valid
     """
+    if actor is not None and actor.pk != user.pk:
+        check_may_manage(actor=actor, user=user)
+    unknown = set(scopes) - set(Scope.values)
+    if unknown or not scopes:
+        raise ValidationError({"scopes": _("Choose at least one of the scopes.")})
     secret = key or ACCESS_TOKEN_PREFIX + random_key()
     token = AccessToken(
         user=user,
         name=name,
+        scopes=sorted(set(scopes)),
         key_hash=key_digest(secret),
-        key_prefix=f"{secret[:6]}…{secret[-4:]}",
+        key_prefix=_access_token_prefix(secret),
         expires_at=expires_at,
     )
     token.full_clean()
@@ -162,9 +190,58 @@ def create_access_token(
     return token, secret
 
 
+def rotate_access_token(*, token: AccessToken, grace: timedelta, at: datetime) -> str:
+    """Give an access token a new key.
+
+    :param grace: how long the present key goes on working
+    :returns: the new key, which is stored nowhere
+    """
+    secret = ACCESS_TOKEN_PREFIX + random_key()
+    with transaction.atomic():
+        locked = AccessToken.objects.select_for_update().get(pk=token.pk)
+        locked.previous_key_hash, locked.previous_expires_at = locked.key_hash, at + grace
+        locked.key_hash, locked.key_prefix = key_digest(secret), _access_token_prefix(secret)
+        locked.save(update_fields=["previous_key_hash", "previous_expires_at", "key_hash", "key_prefix"])
+    return secret
+
+
+def use_access_token(*, key: str, address: str | None, at: datetime) -> AccessToken | None:
+    """The access token with this key, with its owner, if it works.
+
+    When and from where it was used is noted by the minute.
+    """
+    token = AccessToken.objects.working(key_hash=key_digest(key), at=at).select_related("user").first()
+    if token is None:
+        return None
+    is_fresh = token.last_used_at is not None and at - token.last_used_at < _USE_NOTED_EVERY
+    if not is_fresh or token.last_used_ip != address:
+        AccessToken.objects.filter(pk=token.pk).update(last_used_at=at, last_used_ip=address)
+    return token
+
+
 def revoke_access_token(*, token: AccessToken) -> None:
     """Delete a management key; it stops working at once."""
     token.delete()
+
+
+def forget_idempotency_records(*, before: datetime, limit: int = 10_000) -> int:
+    """Delete old answers; the ledger remembers the keys of what moved quota for ever.
+
+    :returns: how many; call again while it is ``limit``
+    """
+    old = IdempotencyRecord.objects.filter(created_at__lt=before).order_by("created_at").values("pk")[:limit]
+    deleted, _by_model = IdempotencyRecord.objects.filter(
+        pk__in=list(old.values_list("pk", flat=True))
+    ).delete()
+    return deleted
+
+
+def _token_prefix(secret: str) -> str:
+    return f"{TOKEN_PREFIX}{secret[:4]}…{secret[-4:]}"
+
+
+def _access_token_prefix(secret: str) -> str:
+    return f"{secret[:6]}…{secret[-4:]}"
 
 
 def set_display_name(*, user: User, display_name: str) -> None:

@@ -7,13 +7,16 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
+USERNAME_PATTERN = r"^[\w.+-]{1,64}$"
+GROUP_PATTERN = r"^[a-z0-9_-]{1,32}$"
+
 validate_username = RegexValidator(
-    r"^[\w.+-]{1,64}\Z", _("Use letters, digits and the signs . + - _ only, at most 64 of them.")
+    USERNAME_PATTERN[:-1] + r"\Z", _("Use letters, digits and the signs . + - _ only, at most 64 of them.")
 )
 USERNAME_VALIDATORS = [validate_username]
 
 validate_group = RegexValidator(
-    r"^[a-z0-9_-]{1,32}\Z", _("Use small letters, digits, - and _ only, at most 32.")
+    GROUP_PATTERN[:-1] + r"\Z", _("Use small letters, digits, - and _ only, at most 32.")
 )
 
 

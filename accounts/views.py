@@ -68,7 +68,13 @@ def access_token_create(request: UserHttpRequest) -> HttpResponse:
     form = AccessTokenForm(request.POST if request.method == "POST" else None, at=timezone.now())
     if form.is_valid():
         name, expires_at = form.cleaned_data["name"], form.cleaned_data["expires_at"]
-        token, key = services.create_access_token(user=request.user, name=name, expires_at=expires_at)
+        token, key = services.create_access_token(
+            actor=request.user,
+            user=request.user,
+            name=name,
+            scopes=form.cleaned_data["scopes"],
+            expires_at=expires_at,
+        )
         response = panel(request, "portal/access_token_created.html", {"token": token, "key": key})
         return trigger_client_event(response, LIST_CHANGED, {})
     return panel(

@@ -19,7 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from accounts import services as people
-from accounts.models import Role, User
+from accounts.models import Role, User, all_scopes
 from billing.services import accounts, tokens
 from oneapi_admin import sandbox_channel
 from oneapi_admin.lib.secrets import TOKEN_KEY_LENGTH
@@ -117,7 +117,9 @@ def _first_start(say: Say) -> None:
     if key:
         tokens.create_token(user=root, name=INITIAL_NAME, key=key)
     if access_token:
-        people.create_access_token(user=root, name=INITIAL_NAME, key=access_token)
+        people.create_access_token(
+            actor=None, user=root, name=INITIAL_NAME, scopes=all_scopes(), key=access_token
+        )
 
 
 def _token_key() -> str:

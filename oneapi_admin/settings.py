@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "csp",
     "allauth",
     "allauth.account",
+    "ninja",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -78,6 +79,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "oneapi_admin.middleware.RequestIdMiddleware",  # first: the headers are read, and kept, by the next one
     "oneapi_admin.middleware.ProbeMiddleware",
+    "oneapi_admin.lib.api.middleware.ApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -186,6 +188,10 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
+# The management API: requests a minute.
+API_REQUESTS_PER_TOKEN = env.int("API_REQUESTS_PER_TOKEN", 600)
+API_REQUESTS_PER_ADDRESS = env.int("API_REQUESTS_PER_ADDRESS", 1200)
+
 # --- People -----------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
@@ -261,6 +267,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
+    "forget-idempotency-keys": {"task": "accounts.forget_idempotency_keys", "schedule": crontab(minute="41")},
     "expire-holds": {"task": "billing.expire_holds", "schedule": 15.0, "options": {"expires": 15}},
     "refresh-balances": {"task": "billing.refresh_balances", "schedule": 600.0, "options": {"expires": 600}},
     "audit-ledger": {"task": "billing.audit_ledger", "schedule": crontab(hour="3", minute="17")},

@@ -68,7 +68,7 @@ def create_batch(
     codes = [_new_code() for _ in range(count)]
     batch = CodeBatch(name=name, quota=quota, count=count, created_by=actor, created_at=at)
     batch.full_clean()
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         batch.save()
         RedemptionCode.objects.bulk_create(
             (
@@ -88,7 +88,7 @@ def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
     :raises CodeNotRedeemableError: if it is unknown, disabled or used; one message for all three
     """
     digest = code_digest(code)
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         lock_account(user=user)
         claimed = RedemptionCode.objects.claim(digest=digest, user=user, at=at)
         if claimed is None:

@@ -20,12 +20,28 @@ class InvalidAmountError(DomainError):
     message = _("The amount must be more than 0 and at most %(max)s quota units.")
 
 
+class InvalidAdjustmentError(DomainError):
+    code = "invalid_amount"
+    http_status = 422
+    message = _("An adjustment is not 0 and at most %(max)s quota units up or down.")
+
+
+class QuotaHeldError(DomainError):
+    code = "quota_held"
+    http_status = 409
+    message = _(
+        "This would leave less than calls in progress hold: the balance is %(balance)s quota units,"
+        " of which %(held)s are held."
+    )
+    remedy = _("Take less, or wait until the calls are over.")
+
+
 def create_user(*, actor: User | None, at: datetime, quota: int = 0, **person: Any) -> User:
     """Create a person with an account, and top it up when ``quota`` is given.
 
     :param person: what ``accounts.services.create_user`` takes
     """
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         user = people.create_user(actor=actor, **person)
         QuotaAccount.objects.create(user=user)
         if quota:
@@ -55,11 +71,43 @@ def top_up(
     :raises PermissionDeniedError: if the actor may not top this person up
     """
     people.check_may_manage(actor=actor, user=user)
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         open_account(user=user)
         return _post_top_up(
             actor=actor, user=user, quota=quota, memo=memo, idempotency_key=idempotency_key, at=at
         )
+
+
+def adjust(
+    *, actor: User, user: User, quota: int, memo: str, idempotency_key: str | None = None, at: datetime
+) -> LedgerEntry:
+    """Correct a person's quota.
+
+    :param quota: units to add, negative to take; never so many that the balance falls below what calls hold
+    :raises InvalidAdjustmentError: if it is 0 or beyond ±(2^53 − 1)
+    :raises QuotaHeldError: if less would be left than calls in flight hold
+    :raises PermissionDeniedError: if the actor may not change this person's quota
+    """
+    people.check_may_manage(actor=actor, user=user)
+    if quota == 0 or abs(quota) > MAX_QUOTA:
+        raise InvalidAdjustmentError(max=MAX_QUOTA)
+    posting = ledger.Posting(
+        account_id=user.pk,
+        kind=EntryKind.ADJUSTMENT,
+        amount=quota,
+        actor_id=actor.pk,
+        memo=memo,
+        idempotency_key=idempotency_key,
+    )
+    with transaction.atomic():
+        account = lock_account(user=user)
+        is_replay = (
+            idempotency_key is not None
+            and LedgerEntry.objects.filter(idempotency_key=idempotency_key).exists()
+        )
+        if quota < 0 and account.balance + quota < account.held and not is_replay:
+            raise QuotaHeldError(balance=account.balance, held=account.held)
+        return ledger.post(postings=[posting], at=at)[0]
 
 
 def _post_top_up(

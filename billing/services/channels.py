@@ -48,7 +48,7 @@ def create_channel(*, settings: ChannelSettings, key: str, is_sandbox: bool = Fa
     :raises ValidationError: if a field is not valid
     """
     channel = Channel(is_sandbox=is_sandbox)
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         channel.set_key(key)
         _apply(channel, settings)
         ChannelTotals.objects.create(channel=channel)
@@ -65,7 +65,7 @@ def update_channel(*, channel: Channel, settings: ChannelSettings, key: str = ""
     """
     if not key:
         check_key_may_go_to(channel=channel, base_url=settings.base_url)
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         if key:
             channel.set_key(key)
         _apply(channel, settings)
@@ -84,14 +84,14 @@ def check_key_may_go_to(*, channel: Channel, base_url: str) -> None:
 def set_channel_status(*, channel: Channel, is_enabled: bool) -> None:
     """Enable or disable a channel by hand, from the next call on."""
     status = ChannelStatus.ENABLED if is_enabled else ChannelStatus.MANUALLY_DISABLED
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         Channel.objects.filter(pk=channel.pk).update(status=status)
         bump_version()
 
 
 def delete_channel(*, channel: Channel) -> None:
     """Remove a channel with its key and balances; the usage it served stays."""
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         Channel.objects.filter(pk=channel.pk).delete()
         bump_version()
 

@@ -30,7 +30,7 @@ def create_token(
     :raises ValidationError: if a field is not valid
     """
     _check_limit(quota_limit)
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         open_account(user=user)
         token, plaintext = people.create_token(
             user=user,
@@ -61,7 +61,7 @@ def update_token(
     token.name, token.expires_at = name, expires_at
     token.allowed_models, token.allowed_networks = allowed_models, allowed_networks
     token.full_clean()
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         TokenQuota.objects.filter(token=token).update(quota_limit=quota_limit)
         token.save(update_fields=["name", "expires_at", "allowed_models", "allowed_networks"])
     return token
@@ -73,9 +73,17 @@ def set_token_status(*, token: Token, is_enabled: bool) -> None:
     Token.objects.filter(pk=token.pk).update(status=status)
 
 
+def rotate_token(*, token: Token) -> str:
+    """Give a token a new key; the old one stops working with the next call.
+
+    :returns: the new key, ``sk-…``, which is shown once and stored nowhere
+    """
+    return people.rotate_token(token=token)
+
+
 def delete_token(*, token: Token) -> None:
     """Delete a token. What it used stays in the statement, and its calls in flight are charged."""
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         Token.objects.filter(pk=token.pk).delete()
 
 

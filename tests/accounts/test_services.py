@@ -326,7 +326,9 @@ def test_others_do_not_open_the_sign_up() -> None:
 
 
 def test_a_management_key_is_shown_once_and_stored_as_a_hash() -> None:
-    token, key = services.create_access_token(user=make_user(), name="report", expires_at=NOON)
+    token, key = services.create_access_token(
+        actor=None, scopes=["read"], user=make_user(), name="report", expires_at=NOON
+    )
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM accounts_accesstoken")
@@ -339,7 +341,7 @@ def test_a_management_key_is_shown_once_and_stored_as_a_hash() -> None:
 
 
 def test_a_revoked_management_key_is_gone() -> None:
-    token, _key = services.create_access_token(user=make_user(), name="report")
+    token, _key = services.create_access_token(actor=None, scopes=["read"], user=make_user(), name="report")
 
     services.revoke_access_token(token=token)
 
@@ -349,7 +351,7 @@ def test_a_revoked_management_key_is_gone() -> None:
 @pytest.mark.parametrize("name", ["", "n" * 65])
 def test_a_management_key_needs_a_name(name: str) -> None:
     with pytest.raises(ValidationError):
-        services.create_access_token(user=make_user(), name=name)
+        services.create_access_token(actor=None, scopes=["read"], user=make_user(), name=name)
 
 
 def test_a_display_name_and_a_language_are_a_persons_own() -> None:

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils.regex_helper import normalize
 
+from oneapi_admin.lib.api.problems import MEDIA_TYPE
 from tests.factories import make_root, make_user
 
 PUBLIC = {
@@ -23,6 +24,8 @@ PUBLIC = {
     "/accounts/password/reset/done/": "a forgotten password",
     "/accounts/password/reset/key/1-1/": "a forgotten password: the link in the mail",
     "/accounts/password/reset/key/done/": "a forgotten password",
+    "/api/v1/openapi.json": "tells programs how to ask; nothing of what is here",
+    "/api/v1/docs": "the same for people",
     "/django-admin/login/": "root signs in",
     "/django-admin/logout/": "leads visitors to that page; there is nothing to sign out of",
 }
@@ -48,7 +51,8 @@ def paths() -> list[str]:
 def is_closed(response: HttpResponseBase) -> bool:
     logins = (reverse("account_login"), reverse("admin:login"))
     leads_to_login = response.status_code == 302 and response["Location"].startswith(logins)
-    return leads_to_login or response.status_code == 404
+    is_refused = response.status_code in (401, 405) and response["Content-Type"] == MEDIA_TYPE
+    return leads_to_login or is_refused or response.status_code == 404
 
 
 def test_the_walk_finds_the_pages_of_every_part() -> None:

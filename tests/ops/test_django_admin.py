@@ -21,7 +21,7 @@ OURS = [
 def secrets(root: User, person: User) -> dict[type[Any], list[str]]:
     """What no page may show, by the table that holds it."""
     make_token(person)
-    create_access_token(user=person, name="a script")
+    create_access_token(actor=None, scopes=["read"], user=person, name="a script")
     BalanceSnapshot.objects.create(channel=make_channel(), kind="balance", created_at=NOON)
     create_batch(actor=root, name="a batch", quota=5, count=1, at=NOON)
     return {

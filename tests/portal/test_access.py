@@ -70,7 +70,7 @@ def test_another_persons_token_is_not_found_and_stays(console: Client, name: str
 
 
 def test_another_persons_access_token_is_not_found_and_stays(console: Client) -> None:
-    theirs, _key = create_access_token(user=make_user(), name="theirs")
+    theirs, _key = create_access_token(actor=None, scopes=["read"], user=make_user(), name="theirs")
 
     response = console.post(reverse("portal:access-token-revoke", args=[theirs.pk]))
 

@@ -121,7 +121,7 @@ def test_an_access_token_that_cannot_be_is_refused_with_the_reason(
 
 
 def test_a_revoked_access_token_is_gone(console: Client, ann: User) -> None:
-    token, _key = create_access_token(user=ann, name="report")
+    token, _key = create_access_token(actor=None, scopes=["read"], user=ann, name="report")
 
     response = console.post(f"/settings/access-tokens/{token.pk}/revoke/", follow=True)
 
@@ -130,8 +130,8 @@ def test_a_revoked_access_token_is_gone(console: Client, ann: User) -> None:
 
 
 def test_only_ones_own_access_tokens_are_listed(console: Client, ann: User) -> None:
-    create_access_token(user=ann, name="mine")
-    create_access_token(user=make_user(), name="theirs")
+    create_access_token(actor=None, scopes=["read"], user=ann, name="mine")
+    create_access_token(actor=None, scopes=["read"], user=make_user(), name="theirs")
 
     assert [token.name for token in console.get(URL).context["access_tokens"]] == ["mine"]
 
@@ -140,7 +140,7 @@ def test_the_list_takes_few_queries(
     console: Client, ann: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(20):
-        create_access_token(user=ann, name=str(number))
+        create_access_token(actor=None, scopes=["read"], user=ann, name=str(number))
 
     with django_assert_max_num_queries(4):
         console.get(URL)

@@ -1,0 +1,122 @@
+"""Who is asking: an access token, or a person signed in with the browser."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from ninja.operation import Operation
+from ninja.security import APIKeyCookie, HttpBearer
+from ninja.utils import contribute_operation_callback
+
+from accounts.models import AccessToken, Scope, User
+from accounts.services import PermissionDeniedError, use_access_token
+from oneapi_admin.lib.api.rate_limits import count_request
+from oneapi_admin.lib.errors import DomainError
+
+View = TypeVar("View", bound=Callable[..., Any])
+_EVERYTHING = frozenset(Scope.values)
+
+
+class InvalidAccessTokenError(DomainError):
+    code = "invalid_access_token"
+    http_status = 401
+    message = _("This access token is unknown, revoked or expired, or its owner is disabled.")
+    remedy = _("Make a new one on the Settings page.")
+
+
+class MissingScopeError(DomainError):
+    code = "missing_scope"
+    http_status = 403
+    message = _("This access token lacks the scope “%(scope)s”.")
+    remedy = _("Use one that has it, or make a new one on the Settings page.")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, and what they may ask for; ``request.auth`` of every operation."""
+
+    user: User
+    scopes: frozenset[str]
+    access_token: AccessToken | None = None
+
+
+class ApiRequest(HttpRequest):
+    """What an operation gets."""
+
+    auth: Principal
+
+
+class AccessTokenAuth(HttpBearer):
+    """``Authorization: Bearer oa-…``"""
+
+    def authenticate(self, request: HttpRequest, token: str) -> Principal:
+        """
+        :raises InvalidAccessTokenError: if the token is not in order; there is no second try by cookie
+        """
+        address = request.META.get("REMOTE_ADDR") or None
+        found = use_access_token(key=token, address=address, at=timezone.now())
+        if found is None:
+            raise InvalidAccessTokenError
+        count_request(
+            request,
+            policy="token",
+            identity=str(found.pk),
+            limit=settings.API_REQUESTS_PER_TOKEN,
+        )
+        scopes = _EVERYTHING if Scope.ADMIN in found.scopes else frozenset(found.scopes)
+        return Principal(user=found.user, scopes=scopes, access_token=found)
+
+
+class SessionAuth(APIKeyCookie):
+    """The session of a person who signed in, with the CSRF token where something is changed."""
+
+    param_name = settings.SESSION_COOKIE_NAME
+
+    def __call__(self, request: HttpRequest) -> Principal | None:
+        if not request.user.is_authenticated:
+            return None
+        self._get_key(request)  # refuses what another site sends
+        return Principal(user=request.user, scopes=_EVERYTHING)
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Principal | None:
+        raise NotImplementedError("everything is done above")
+
+
+AUTH = [AccessTokenAuth(), SessionAuth()]
+
+
+def requires(
+    scope: Scope, *, is_read: bool = False, is_for_operators: bool = False
+) -> Callable[[View], View]:
+    """Let an operation be used with a scope only.
+
+    :param is_read: whether ``read`` does as well
+    :param is_for_operators: whether ordinary users are refused
+    """
+    enough = {scope, Scope.READ} if is_read else {scope}
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: ApiRequest, *args: Any, **values: Any) -> Any:
+            if not enough & request.auth.scopes:
+                raise MissingScopeError(scope=scope.value)
+            if is_for_operators and not request.auth.user.is_operator:
+                raise PermissionDeniedError
+            return view(request, *args, **values)
+
+        def document(operation: Operation) -> None:
+            extra = {
+                "x-scopes": sorted(enough),
+                "x-roles": ["root", "admin"] if is_for_operators else ["any"],
+            }
+            operation.openapi_extra = {**(operation.openapi_extra or {}), **extra}
+
+        contribute_operation_callback(checked, document)
+        return checked  # type: ignore[return-value]
+
+    return decorate

@@ -1,0 +1,144 @@
+"""What the API says of people, movements and tokens."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from ninja import Schema
+from pydantic import Field
+
+from accounts.models import Role, Token, TokenStatus, User, UserStatus
+from accounts.validators import GROUP_PATTERN, USERNAME_PATTERN
+from billing.models import EntryKind, LedgerEntry
+from oneapi_admin.lib.api.etags import etag_of
+from oneapi_admin.lib.api.fields import Id, Quota, Text, Time
+from oneapi_admin.lib.quota import to_usd
+
+Username = Annotated[Text, Field(min_length=1, max_length=64, pattern=USERNAME_PATTERN, examples=["ann"])]
+Group = Annotated[Text, Field(min_length=1, max_length=32, pattern=GROUP_PATTERN, examples=["default"])]
+RoleName = Literal["user", "admin", "root"]
+StatusName = Literal["enabled", "disabled"]
+Usd = Annotated[Decimal, Field(description="US dollars, exactly, as a string.", examples=["1.5"])]
+
+
+class UserOut(Schema):
+    """A person and their quota account."""
+
+    id: Id
+    username: str
+    email: str
+    display_name: str
+    role: RoleName
+    status: Literal["enabled", "disabled", "deleted"]
+    group: str
+    balance: Quota
+    held: Quota = Field(description="What calls in flight may still cost, in quota units.")
+    used_quota: Quota
+    request_count: int = Field(ge=0)
+    created_at: Time
+
+    @classmethod
+    def of(cls, person: User) -> "UserOut":
+        """
+        :param person: from ``billing.queries.users.people``
+        """
+        return cls.model_validate(person, from_attributes=True)
+
+
+def user_etag(person: User) -> str:
+    """The version of what edits of a person change."""
+    return etag_of(person.pk, person.display_name, person.email, person.role, person.group, person.status)
+
+
+class EntryOut(Schema):
+    """One movement of quota."""
+
+    id: Id
+    user_id: Id
+    username: str
+    kind: Annotated[str, Field(json_schema_extra={"enum": list(EntryKind.values)})]
+    amount: Quota
+    amount_usd: Usd
+    balance_after: Quota
+    actor_id: Id | None = Field(description="Who did it; null for calls and for the system.")
+    memo: str
+    reference: str
+    created_at: Time
+
+    @classmethod
+    def of(cls, entry: LedgerEntry) -> "EntryOut":
+        """
+        :param entry: with ``account__user``
+        """
+        columns = ("id", "kind", "amount", "balance_after", "actor_id", "memo", "reference", "created_at")
+        return cls(
+            user_id=entry.account_id,
+            username=entry.account.user.username,
+            amount_usd=to_usd(entry.amount),
+            **{name: getattr(entry, name) for name in columns},
+        )
+
+
+class TokenOut(Schema):
+    """A token for ``/v1``; its key is shown once, when it is made or rotated."""
+
+    id: Id
+    user_id: Id
+    name: str
+    key_prefix: str = Field(description="The key's beginning and end, to tell tokens apart.")
+    status: StatusName
+    quota_limit: Quota | None = Field(description="The most it may ever spend; null for no limit of its own.")
+    used_quota: Quota
+    held: Quota
+    request_count: int = Field(ge=0)
+    allowed_models: list[str] = Field(description="Empty for all.")
+    allowed_networks: list[str] = Field(description="Empty for all.", examples=[["192.0.2.0/24"]])
+    expires_at: Time | None
+    last_used_at: Time | None
+    created_at: Time
+
+    @classmethod
+    def of(cls, token: Token) -> "TokenOut":
+        """
+        :param token: with its ``quota``
+        """
+        quota = token.quota
+        return cls(
+            id=token.pk,
+            user_id=token.user_id,
+            name=token.name,
+            key_prefix=token.key_prefix,
+            status="enabled" if token.status == TokenStatus.ENABLED else "disabled",
+            quota_limit=quota.quota_limit,
+            used_quota=quota.used_quota,
+            held=quota.held,
+            request_count=quota.request_count,
+            allowed_models=token.allowed_models,
+            allowed_networks=token.allowed_networks,
+            expires_at=token.expires_at,
+            last_used_at=quota.last_used_at,
+            created_at=token.created_at,
+        )
+
+
+class NewTokenOut(TokenOut):
+    """A token with its key, which is shown this once."""
+
+    key: str = Field(examples=["sk-…"])
+
+
+def token_etag(token: Token) -> str:
+    """The version of what edits of a token change."""
+    return etag_of(
+        token.pk,
+        token.name,
+        token.status,
+        token.quota.quota_limit,
+        token.expires_at,
+        token.allowed_models,
+        token.allowed_networks,
+        token.key_prefix,
+    )
+
+
+assert set(Role.values) == {"user", "admin", "root"}  # noqa: S101  the schema's names are the model's
+assert set(UserStatus.values) == {"enabled", "disabled", "deleted"}  # noqa: S101

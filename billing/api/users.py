@@ -1,0 +1,223 @@
+"""People with their accounts: creating, changing, topping up, adjusting."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from ninja import Query, Router, Schema
+from pydantic import Field, model_validator
+
+from accounts import services as people
+from accounts.api.auth import ApiRequest, requires
+from accounts.api.idempotency import idempotent, ledger_key
+from accounts.models import Scope, User, UserStatus
+from billing.api.schemas import EntryOut, Group, RoleName, StatusName, Username, UserOut, user_etag
+from billing.queries import users as queries
+from billing.services import accounts as services
+from oneapi_admin.lib.api.etags import IF_MATCH, check_if_match, set_etag
+from oneapi_admin.lib.api.fields import Email, Memo, PathId, PositiveQuota, Quota, Text
+from oneapi_admin.lib.api.openapi import errors
+from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
+from oneapi_admin.lib.quota import MAX_QUOTA, from_usd
+
+router = Router(tags=["users"])
+Password = Annotated[Text, Field(min_length=8, max_length=128)]
+DisplayName = Annotated[Text, Field(max_length=64)]
+
+
+class UserIn(Schema, extra="forbid"):
+    username: Username
+    password: Password
+    email: Email = ""
+    display_name: DisplayName = ""
+    group: Group = "default"
+    role: RoleName = Field("user", description="Only root may give a role other than `user`.")
+    quota: Annotated[int, Field(ge=0, le=MAX_QUOTA)] = Field(0, description="First quota, in quota units.")
+
+
+class UserPatch(Schema, extra="forbid"):
+    """What to change; what is left out stays."""
+
+    email: Email | None = None
+    display_name: DisplayName | None = None
+    group: Group | None = None
+    role: RoleName | None = None
+    status: StatusName | None = None
+    password: Password | None = None
+
+
+class AmountIn(Schema, extra="forbid"):
+    """Quota units or US dollars, one of the two."""
+
+    quota: PositiveQuota | None = None
+    usd: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9]{1,10}(\.[0-9]{1,6})?$",
+            description="US dollars as a string; a multiple of $0.000002.",
+            examples=["5.00"],
+        ),
+    ] = None
+    memo: Memo = ""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "AmountIn":
+        if (self.quota is None) == (self.usd is None):
+            raise ValueError("send “quota” or “usd”, one of the two")
+        return self
+
+    def amount(self) -> int:
+        """In quota units.
+
+        :raises ValidationError: if the dollars are no whole number of units
+        """
+        if self.quota is not None:
+            return self.quota
+        try:
+            return from_usd(Decimal(self.usd or "0"))
+        except ValueError as exc:
+            raise ValidationError({"usd": str(exc)}) from exc
+
+
+class AdjustmentIn(Schema, extra="forbid"):
+    quota: Quota
+    memo: Memo
+
+
+class UserListQuery(PageQuery):
+    q: Annotated[Text, Field(max_length=64)] = Field(
+        "", description="The beginning of user name, display name or e-mail, or the id."
+    )
+    status: StatusName | None = None
+    role: RoleName | None = None
+    group: Group | None = None
+
+
+@router.get("", response=PageOut[UserOut], operation_id="listUsers")
+@requires(Scope.USERS, is_read=True, is_for_operators=True)
+def list_users(request: ApiRequest, page_query: Query[UserListQuery]) -> object:
+    """The users that the caller may see, newest first."""
+    filters = queries.UserFilters(
+        q=page_query.q.strip(),
+        status=page_query.status or "",
+        role=page_query.role or "",
+        group=page_query.group or "",
+    )
+    return page(queries.people(actor=request.auth.user, filters=filters), page_query, UserOut.of)
+
+
+@router.post("", response={201: UserOut, **errors(409)}, operation_id="createUser")
+@requires(Scope.USERS, is_for_operators=True)
+@idempotent(201)
+def create_user(request: ApiRequest, data: UserIn) -> UserOut:
+    """Create a user with an account, and top it up."""
+    fields = data.model_dump(exclude={"quota", "password"})
+    _check_password(data.password, User(username=data.username, email=data.email))
+    user = services.create_user(
+        actor=request.auth.user, at=timezone.now(), quota=data.quota, password=data.password, **fields
+    )
+    return UserOut.of(_visible(request, user.pk))
+
+
+@router.get("/{user_id}", response={200: UserOut, **errors(404)}, operation_id="getUser")
+@requires(Scope.USERS, is_read=True, is_for_operators=True)
+def get_user(request: ApiRequest, response: HttpResponse, user_id: PathId) -> UserOut:
+    """One user."""
+    person = _visible(request, user_id)
+    set_etag(response, user_etag(person))
+    return UserOut.of(person)
+
+
+@router.patch(
+    "/{user_id}",
+    response={200: UserOut, **errors(404, 409, 412)},
+    operation_id="updateUser",
+    openapi_extra=IF_MATCH,
+)
+@requires(Scope.USERS, is_for_operators=True)
+def update_user(request: ApiRequest, response: HttpResponse, user_id: PathId, data: UserPatch) -> UserOut:
+    """Change a user's details, role, status or password."""
+    with transaction.atomic(durable=True):
+        person = _visible(request, user_id)
+        locked = User.objects.select_for_update().get(pk=person.pk)
+        check_if_match(request, user_etag(locked))
+        present = {
+            name: getattr(locked, name) for name in ("display_name", "email", "role", "group", "status")
+        }
+        changes = data.model_dump(exclude_none=True, exclude={"password"})
+        people.update_user(actor=request.auth.user, user=locked, **{**present, **changes})
+        if data.password is not None:
+            _check_password(data.password, locked)
+            people.set_password(actor=request.auth.user, user=locked, password=data.password)
+        changed = _visible(request, user_id)
+    set_etag(response, user_etag(changed))
+    return UserOut.of(changed)
+
+
+@router.delete(
+    "/{user_id}",
+    response={204: None, **errors(404, 409, 412)},
+    operation_id="deleteUser",
+    openapi_extra=IF_MATCH,
+)
+@requires(Scope.USERS, is_for_operators=True)
+def delete_user(request: ApiRequest, user_id: PathId) -> HttpResponse:
+    """Delete a user: they can neither sign in nor call any more; their statement stays."""
+    with transaction.atomic(durable=True):
+        person = _visible(request, user_id)
+        locked = User.objects.select_for_update().get(pk=person.pk)
+        check_if_match(request, user_etag(locked))
+        present = {name: getattr(locked, name) for name in ("display_name", "email", "role", "group")}
+        people.update_user(actor=request.auth.user, user=locked, **present, status=UserStatus.DELETED)
+    return HttpResponse(status=204)
+
+
+@router.post("/{user_id}/top-ups", response={201: EntryOut, **errors(404, 409)}, operation_id="topUpUser")
+@requires(Scope.TOPUP, is_for_operators=True)
+@idempotent(201)
+def top_up(request: ApiRequest, user_id: PathId, data: AmountIn) -> EntryOut:
+    """Give a user quota. With an order number as `Idempotency-Key` it can be sent any number of times."""
+    entry = services.top_up(
+        actor=request.auth.user,
+        user=_visible(request, user_id),
+        quota=data.amount(),
+        memo=data.memo,
+        idempotency_key=ledger_key(request),
+        at=timezone.now(),
+    )
+    return EntryOut.of(entry)
+
+
+@router.post(
+    "/{user_id}/adjustments", response={201: EntryOut, **errors(404, 409)}, operation_id="adjustUserQuota"
+)
+@requires(Scope.TOPUP, is_for_operators=True)
+@idempotent(201)
+def adjust(request: ApiRequest, user_id: PathId, data: AdjustmentIn) -> EntryOut:
+    """Correct a user's quota, up or down; never below what calls in flight hold."""
+    entry = services.adjust(
+        actor=request.auth.user,
+        user=_visible(request, user_id),
+        quota=data.quota,
+        memo=data.memo,
+        idempotency_key=ledger_key(request),
+        at=timezone.now(),
+    )
+    return EntryOut.of(entry)
+
+
+def _visible(request: ApiRequest, user_id: int) -> User:
+    person: User = get_object_or_404(queries.people(actor=request.auth.user), pk=user_id)
+    return person
+
+
+def _check_password(password: str, person: User) -> None:
+    try:
+        validate_password(password, person)
+    except ValidationError as exc:
+        raise ValidationError({"password": exc.messages}) from exc

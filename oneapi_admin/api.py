@@ -1,0 +1,36 @@
+"""The management API, ``/api/v1``: everything that the apps offer, put together."""
+
+from ninja import Swagger
+
+from accounts.api.access_tokens import router as access_tokens
+from accounts.api.access_tokens import user_router as access_tokens_of_users
+from accounts.api.auth import AUTH
+from billing.api.ledger import router as ledger
+from billing.api.me import router as me
+from billing.api.tokens import router as tokens
+from billing.api.users import router as users
+from oneapi_admin.lib.api.openapi import ManagementApi
+
+DESCRIPTION = """\
+Everything that an operator or a user can do in the browser, for programs.
+
+Send `Authorization: Bearer oa-…` with an access token from the Settings page. Quota is counted in integer
+units, 500,000 to the US dollar. Lists are paged by key: pass `next_cursor` as `cursor` to go on. Errors are
+`application/problem+json`; decide by their `code`. A `POST` with an `Idempotency-Key` can be sent again
+safely: it gets the first answer again and has no second effect.
+"""
+
+api = ManagementApi(
+    title="oneapi-admin",
+    version="1",
+    description=DESCRIPTION,
+    auth=AUTH,
+    docs=Swagger(settings={"persistAuthorization": True}),
+    urls_namespace="api",
+)
+api.add_router("/me", me)
+api.add_router("/users", users)
+api.add_router("/users", access_tokens_of_users)
+api.add_router("/access-tokens", access_tokens)
+api.add_router("/ledger-entries", ledger)
+api.add_router("/tokens", tokens)
