@@ -43,14 +43,14 @@ def environment(**extra: str) -> dict[str, str]:
 class WebProcess:
     """The product's web server in a process of its own."""
 
-    def __init__(self, **env: str) -> None:
+    def __init__(self, module: str = "oneapi_admin.supervisor.web", **env: str) -> None:
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
             self.port = int(listener.getsockname()[1])
             self.origin = f"http://127.0.0.1:{self.port}"
             self.log = Path(settings.DATA_DIR) / f"web-{self.port}.log"
             with self.log.open("wb") as log:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-m", "oneapi_admin.supervisor.web", str(listener.fileno())],
+                    [sys.executable, "-m", module, str(listener.fileno())],
                     cwd=ROOT,
                     env=environment(**env),
                     pass_fds=[listener.fileno()],
