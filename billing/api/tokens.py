@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import Field
 
 from accounts.api.auth import ApiRequest, requires
@@ -16,7 +16,7 @@ from billing.api.schemas import NewTokenOut, StatusName, TokenOut, token_etag
 from billing.models import TokenQuota
 from billing.services import tokens as services
 from oneapi_admin.lib.api.etags import IF_MATCH, check_if_match, set_etag
-from oneapi_admin.lib.api.fields import Id, Name, PathId, Text, Time
+from oneapi_admin.lib.api.fields import Body, Id, Name, PathId, Text, Time
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 from oneapi_admin.lib.quota import MAX_QUOTA
@@ -33,7 +33,7 @@ Networks = Annotated[
 ]
 
 
-class TokenIn(Schema, extra="forbid"):
+class TokenIn(Body):
     name: Name
     user_id: Id | None = Field(None, description="Whose it is; the caller's by default. For operators.")
     quota_limit: Limit | None = None
@@ -42,7 +42,7 @@ class TokenIn(Schema, extra="forbid"):
     allowed_networks: Networks = []
 
 
-class TokenPatch(Schema, extra="forbid"):
+class TokenPatch(Body):
     """What to change; what is left out stays, and null takes a limit or an expiry away."""
 
     name: Name | None = None

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import Field, model_validator
 
 from accounts import services as people
@@ -20,7 +20,7 @@ from billing.api.schemas import EntryOut, Group, RoleName, StatusName, Username,
 from billing.queries import users as queries
 from billing.services import accounts as services
 from oneapi_admin.lib.api.etags import IF_MATCH, check_if_match, set_etag
-from oneapi_admin.lib.api.fields import Email, Memo, PathId, PositiveQuota, Quota, Text
+from oneapi_admin.lib.api.fields import Body, Email, Memo, PathId, PositiveQuota, Quota, Text
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 from oneapi_admin.lib.quota import MAX_QUOTA, from_usd
@@ -30,7 +30,7 @@ Password = Annotated[Text, Field(min_length=8, max_length=128)]
 DisplayName = Annotated[Text, Field(max_length=64)]
 
 
-class UserIn(Schema, extra="forbid"):
+class UserIn(Body):
     username: Username
     password: Password
     email: Email = ""
@@ -40,7 +40,7 @@ class UserIn(Schema, extra="forbid"):
     quota: Annotated[int, Field(ge=0, le=MAX_QUOTA)] = Field(0, description="First quota, in quota units.")
 
 
-class UserPatch(Schema, extra="forbid"):
+class UserPatch(Body):
     """What to change; what is left out stays."""
 
     email: Email | None = None
@@ -51,7 +51,7 @@ class UserPatch(Schema, extra="forbid"):
     password: Password | None = None
 
 
-class AmountIn(Schema, extra="forbid"):
+class AmountIn(Body):
     """Quota units or US dollars, one of the two."""
 
     quota: PositiveQuota | None = None
@@ -84,7 +84,7 @@ class AmountIn(Schema, extra="forbid"):
             raise ValidationError({"usd": str(exc)}) from exc
 
 
-class AdjustmentIn(Schema, extra="forbid"):
+class AdjustmentIn(Body):
     quota: Quota
     memo: Memo
 

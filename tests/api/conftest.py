@@ -11,6 +11,7 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.services import create_access_token
+from tests.factories import make_root
 
 PROBLEM = "application/problem+json"
 
@@ -73,3 +74,9 @@ def program() -> Callable[..., Program]:
         return Program(key)
 
     return make
+
+
+@pytest.fixture
+def root(transactional_db: None) -> User:
+    """Every installation has one."""
+    return make_root()

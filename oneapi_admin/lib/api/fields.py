@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from ninja import Path
+from ninja import Path, Schema
 from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
 
 from oneapi_admin.lib.quota import MAX_QUOTA
@@ -20,6 +20,10 @@ def _storable(text: str) -> str:
 
 def _utc(value: datetime) -> str:
     return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Body(Schema, extra="forbid", strict=True):
+    """What a request brings: nothing unknown, and nothing taken for what it is not, such as "5" for 5."""
 
 
 Text = Annotated[str, AfterValidator(_storable)]
@@ -42,5 +46,5 @@ Quota = Annotated[
 PositiveQuota = Annotated[
     int, Field(ge=1, le=MAX_QUOTA, description="Quota units, 500,000 to the US dollar.", examples=[500_000])
 ]
-Time = Annotated[AwareDatetime, PlainSerializer(_utc, return_type=str, when_used="json")]
+Time = Annotated[AwareDatetime, Field(strict=False), PlainSerializer(_utc, return_type=str)]
 """A moment with its offset, given back in UTC."""
