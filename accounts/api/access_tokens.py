@@ -15,7 +15,7 @@ from accounts import services
 from accounts.api.auth import ApiRequest, requires
 from accounts.api.idempotency import idempotent
 from accounts.models import AccessToken, Scope, User
-from oneapi_admin.lib.api.fields import Id, Name, PathId, Time
+from oneapi_admin.lib.api.fields import Body, Id, Name, PathId, Time
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 
@@ -25,13 +25,13 @@ MAX_GRACE_S = 7 * 24 * 3600
 ScopeName = Literal["read", "tokens", "redeem", "users", "topup", "codes", "channels", "admin"]
 
 
-class AccessTokenIn(Schema, extra="forbid"):
+class AccessTokenIn(Body):
     name: Name
     scopes: Annotated[list[ScopeName], Field(min_length=1, max_length=len(Scope.values))]
     expires_at: Time | None = None
 
 
-class RotationIn(Schema, extra="forbid"):
+class RotationIn(Body):
     grace_seconds: int = Field(
         0, ge=0, le=MAX_GRACE_S, description="How long the present key goes on working."
     )
