@@ -1,7 +1,7 @@
 """Forms about people and the keys of theirs that calls do not use."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.conf import settings
@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Scope
+from accounts.models import Scope, User, scopes_of_use_to
 
 
 class Expiry(models.TextChoices):
@@ -68,17 +68,48 @@ class ExpiryForm(forms.Form):
 
 
 class AccessTokenForm(ExpiryForm):
+    """
+    :param user: whose it will be
+    """
+
     name = forms.CharField(
         label=_("Name"), max_length=64, help_text=_("What will use it, such as “monthly report”.")
     )
     scopes = forms.MultipleChoiceField(
         label=_("Scopes"),
-        choices=Scope,
         initial=[Scope.READ],
         widget=forms.CheckboxSelectMultiple,
         help_text=_("What it may be used for. It can never do more than you can."),
+        error_messages={"required": _("Choose at least one scope.")},
     )
     field_order = ("name", "scopes", "expiry", "expires_at")
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        scopes = cast("forms.MultipleChoiceField", self.fields["scopes"])
+        scopes.choices = [(scope.value, scope.label) for scope in scopes_of_use_to(user)]
+
+
+class Grace(models.TextChoices):
+    """How long the old key goes on working after a rotation, in hours."""
+
+    NONE = "0", _("Not at all: it stops working now")
+    HOUR = "1", _("1 hour")
+    DAY = "24", _("24 hours")
+    WEEK = "168", _("7 days")
+
+
+class RotationForm(forms.Form):
+    """``cleaned_data["grace"]`` is a timedelta."""
+
+    grace = forms.TypedChoiceField(
+        label=_("How long the present key goes on working"),
+        choices=Grace,
+        initial=Grace.NONE,
+        coerce=lambda hours: timedelta(hours=int(hours)),
+        widget=forms.RadioSelect,
+        help_text=_("Time for you to give the new key to whatever uses it."),
+    )
 
 
 class ProfileForm(forms.Form):

@@ -182,6 +182,15 @@ class Scope(models.TextChoices):
     ADMIN = "admin", _("Everything, access tokens included")
 
 
+OPERATOR_SCOPES = frozenset({Scope.USERS, Scope.TOPUP, Scope.CODES, Scope.CHANNELS})
+"""Of use to operators only."""
+
+
+def scopes_of_use_to(user: User) -> list[Scope]:
+    """What a person may choose for an access token of theirs."""
+    return [scope for scope in Scope if user.is_operator or scope not in OPERATOR_SCOPES]
+
+
 def all_scopes() -> list[str]:
     """The scopes of access tokens that are from before there were scopes, and of root's first one."""
     return [Scope.ADMIN.value]

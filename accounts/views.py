@@ -1,9 +1,11 @@
 """A person's own settings and management keys."""
 
+from datetime import timedelta
+
 from django.conf import settings as site
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -15,7 +17,7 @@ from django.views.i18n import set_language as django_set_language
 from django_htmx.http import trigger_client_event
 
 from accounts import services
-from accounts.forms import BROWSER, AccessTokenForm, LanguageForm, ProfileForm
+from accounts.forms import BROWSER, AccessTokenForm, LanguageForm, ProfileForm, RotationForm
 from accounts.http import UserHttpRequest
 from accounts.models import AccessToken, User
 from oneapi_admin.lib.http import LIST_CHANGED, changed, panel
@@ -65,30 +67,48 @@ def set_language(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def access_token_create(request: UserHttpRequest) -> HttpResponse:
-    form = AccessTokenForm(request.POST if request.method == "POST" else None, at=timezone.now())
+    data = request.POST if request.method == "POST" else None
+    form = AccessTokenForm(data, user=request.user, at=timezone.now())
     if form.is_valid():
-        name, expires_at = form.cleaned_data["name"], form.cleaned_data["expires_at"]
-        token, key = services.create_access_token(
-            actor=request.user,
-            user=request.user,
-            name=name,
-            scopes=form.cleaned_data["scopes"],
-            expires_at=expires_at,
-        )
+        chosen = {name: form.cleaned_data[name] for name in ("name", "scopes", "expires_at")}
+        token, key = services.create_access_token(actor=request.user, user=request.user, **chosen)
         response = panel(request, "portal/access_token_created.html", {"token": token, "key": key})
         return trigger_client_event(response, LIST_CHANGED, {})
-    return panel(
-        request, "portal/access_token_form.html", {"form": form}, status=422 if form.is_bound else 200
-    )
+    status = 422 if form.is_bound else 200
+    return panel(request, "portal/access_token_form.html", {"form": form}, status=status)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def access_token_rotate(request: UserHttpRequest, pk: int) -> HttpResponse:
+    token = _own_access_token(request, pk)
+    form = RotationForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        grace: timedelta = form.cleaned_data["grace"]
+        try:
+            key = services.rotate_access_token(token=token, grace=grace, at=timezone.now())
+        except services.AccessTokenGoneError as exc:
+            raise Http404 from exc
+        token.refresh_from_db()
+        response = panel(request, "portal/access_token_rotated.html", {"token": token, "key": key})
+        return trigger_client_event(response, LIST_CHANGED, {})
+    context = {"form": form, "token": token, "now": timezone.now()}
+    status = 422 if form.is_bound else 200
+    return panel(request, "portal/access_token_rotate.html", context, status=status)
 
 
 @login_required
 @require_POST
 def access_token_revoke(request: UserHttpRequest, pk: int) -> HttpResponse:
-    token = get_object_or_404(AccessToken, pk=pk, user=request.user)
+    token = _own_access_token(request, pk)
     services.revoke_access_token(token=token)
     message = _("Access token “%(name)s” was revoked.") % {"name": token.name}
     return changed(request, message=message, url=reverse("portal:settings"))
+
+
+def _own_access_token(request: UserHttpRequest, pk: int) -> AccessToken:
+    return get_object_or_404(AccessToken.objects.filter(user=request.user), pk=pk)
 
 
 def _settings_page(request: UserHttpRequest, form: ProfileForm, language_form: LanguageForm) -> HttpResponse:

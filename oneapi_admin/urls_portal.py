@@ -23,5 +23,6 @@ urlpatterns = [
     path("settings/", accounts.settings, name="settings"),
     path("settings/language/", accounts.settings_language, name="settings-language"),
     path("settings/access-tokens/new/", accounts.access_token_create, name="access-token-create"),
+    path("settings/access-tokens/<int:pk>/rotate/", accounts.access_token_rotate, name="access-token-rotate"),
     path("settings/access-tokens/<int:pk>/revoke/", accounts.access_token_revoke, name="access-token-revoke"),
 ]

@@ -12,7 +12,7 @@ READ_ONLY = ["overview", "tokens", "usage", "usage-export", "statement", "statem
 FORMS = ["token-create", "redeem", "settings", "access-token-create"]
 ACTIONS = ["settings-language"]
 ROW_ACTIONS = ["token-status", "token-delete", "access-token-revoke"]
-ROWS = ["token-edit", "usage-detail", *ROW_ACTIONS]
+ROWS = ["token-edit", "usage-detail", "access-token-rotate", *ROW_ACTIONS]
 
 
 @pytest.mark.parametrize("name", [*READ_ONLY, *FORMS])
@@ -69,13 +69,14 @@ def test_another_persons_token_is_not_found_and_stays(console: Client, name: str
     assert (theirs.name, theirs.status) == ("theirs", "enabled")
 
 
-def test_another_persons_access_token_is_not_found_and_stays(console: Client) -> None:
+@pytest.mark.parametrize("name", ["access-token-revoke", "access-token-rotate"])
+def test_another_persons_access_token_is_not_found_and_stays(console: Client, name: str) -> None:
     theirs, _key = create_access_token(actor=None, scopes=["read"], user=make_user(), name="theirs")
 
-    response = console.post(reverse("portal:access-token-revoke", args=[theirs.pk]))
+    response = console.post(reverse(f"portal:{name}", args=[theirs.pk]), {"grace": "0"})
 
     assert response.status_code == 404
-    assert AccessToken.objects.filter(pk=theirs.pk).exists()
+    assert AccessToken.objects.get(pk=theirs.pk).key_hash == theirs.key_hash
 
 
 def test_a_post_without_a_csrf_token_is_refused(ann: User) -> None:

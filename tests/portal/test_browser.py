@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import AccessToken, Token, User
+from accounts.services import create_access_token
 from billing.services.calls import settle
 from redemption.services import create_batch
 from tests.factories import NOON, balance_of, make_channel, make_root, make_token, make_user, settlement
@@ -172,11 +173,27 @@ def test_an_access_token_is_made_and_revoked(view: Page, live_server: LiveServer
     view.locator("#slideover").get_by_role("button", name="Create").click()
     expect(view.locator("#slideover").get_by_label("Access token")).to_have_value(re.compile("^oa-"))
     view.locator("#slideover").get_by_role("button", name="Close").last.click()
+    view.get_by_role("button", name="Actions for report").click()
     view.get_by_role("button", name="Revoke").click()
     view.get_by_role("dialog").get_by_role("button", name="Revoke").click()
 
     expect(view.get_by_text("No access tokens")).to_be_visible()
     assert not AccessToken.objects.exists()
+
+
+def test_an_access_token_is_rotated_on_a_phone(view: Page, live_server: LiveServer, person: User) -> None:
+    token, _key = create_access_token(actor=None, user=person, name="report", scopes=["read", "redeem"])
+    view.set_viewport_size({"width": 390, "height": 900})
+    view.goto(f"{live_server.url}/settings/")
+    view.get_by_role("button", name="Actions for report").click()
+    view.get_by_role("link", name="Rotate").click()
+    view.locator("#slideover").get_by_label("24 hours").check()
+    view.locator("#slideover").get_by_role("button", name="Rotate").click()
+
+    expect(view.locator("#slideover").get_by_label("Access token")).to_have_value(re.compile("^oa-"))
+    expect(view.locator("#slideover").get_by_text("The old one goes on working until:")).to_be_visible()
+    expect(view.locator("#list").get_by_text("Old key works until")).to_be_visible()
+    assert AccessToken.objects.get().previous_key_hash == token.key_hash
 
 
 @pytest.mark.browser_context_args(java_script_enabled=False)

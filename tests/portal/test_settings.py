@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -5,15 +6,19 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import AccessToken, User
-from accounts.services import create_access_token, set_language
+from accounts.models import AccessToken, Scope, User
+from accounts.services import create_access_token, set_language, use_access_token
 from oneapi_admin.lib.secrets import key_digest
-from tests.factories import make_user
+from tests.factories import NOON, make_admin, make_root, make_user
 from tests.portal.conftest import HTMX
 
 URL = "/settings/"
 LANGUAGE = "/settings/language/"
 NEW = "/settings/access-tokens/new/"
+
+
+def _rotation(token: AccessToken) -> str:
+    return f"/settings/access-tokens/{token.pk}/rotate/"
 
 
 def test_the_display_name_is_changed(console: Client, ann: User) -> None:
@@ -91,11 +96,13 @@ def test_the_switch_leads_to_no_other_site(console: Client) -> None:
 
 
 def test_an_access_token_is_shown_once(console: Client, ann: User) -> None:
-    response = console.post(NEW, {"name": "report", "expiry": "30"}, headers=HTMX)
+    chosen = {"name": "report", "scopes": ["read", "redeem"], "expiry": "30"}
+
+    response = console.post(NEW, chosen, headers=HTMX)
 
     key, token = response.context["key"], AccessToken.objects.get(user=ann)
     assert response.text.count(key) == 1
-    assert token.key_hash == key_digest(key)
+    assert (token.key_hash, token.scopes) == (key_digest(key), ["read", "redeem"])
     assert token.expires_at is not None
     assert timedelta(days=29) < token.expires_at - timezone.now() <= timedelta(days=30)
     assert key not in console.get(URL).text
@@ -105,19 +112,107 @@ def test_an_access_token_is_shown_once(console: Client, ann: User) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"name": "", "expiry": "never"}, "This field is required."),
-        ({"name": "n", "expiry": "custom"}, "Enter a date and a time"),
-        ({"name": "n", "expiry": "custom", "expires_at": "2020-01-01T00:00"}, "This time has passed"),
+        ({"name": ""}, "This field is required."),
+        ({"expiry": "custom"}, "Enter a date and a time"),
+        ({"expiry": "custom", "expires_at": "2020-01-01T00:00"}, "This time has passed"),
+        ({"scopes": []}, "Choose at least one scope."),
+        ({"scopes": ["read", "topup"]}, "topup is not one of the available choices."),
     ],
 )
 def test_an_access_token_that_cannot_be_is_refused_with_the_reason(
     console: Client, fields: dict[str, str], reason: str
 ) -> None:
-    response = console.post(NEW, fields)
+    response = console.post(NEW, {"name": "n", "scopes": ["read"], "expiry": "never", **fields})
 
     assert response.status_code == 422
     assert reason in response.text
     assert not AccessToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("make_person", "offered"),
+    [
+        (make_user, ["read", "tokens", "redeem", "admin"]),
+        (make_admin, Scope.values),
+        (make_root, Scope.values),
+    ],
+)
+def test_scopes_of_use_to_operators_are_offered_to_them_only(
+    client: Client, db: None, make_person: Callable[[], User], offered: list[str]
+) -> None:
+    client.force_login(make_person())
+
+    form = client.get(NEW).context["form"]
+
+    assert [value for value, _label in form.fields["scopes"].choices] == offered
+    assert form["scopes"].value() == ["read"]
+
+
+def test_the_list_tells_what_a_token_may_and_who_used_it_last(console: Client, ann: User) -> None:
+    _token, key = create_access_token(
+        actor=None, scopes=["read", "redeem"], user=ann, name="report", expires_at=NOON + timedelta(days=1)
+    )
+    use_access_token(key=key, address="203.0.113.9", at=NOON)
+
+    text = console.get(URL).text
+
+    assert "<code>read</code></li><li><code>redeem</code>" in text
+    assert "203.0.113.9" in text
+    assert "Expired" in text
+
+
+@pytest.mark.parametrize(
+    ("grace", "lasts"),
+    [("1", timedelta(hours=1)), ("24", timedelta(hours=24)), ("168", timedelta(days=7))],
+)
+def test_a_rotated_access_token_has_a_new_key_and_the_old_one_works_through_its_grace(
+    console: Client, ann: User, grace: str, lasts: timedelta
+) -> None:
+    token, old = create_access_token(actor=None, scopes=["read"], user=ann, name="report")
+    before = timezone.now()
+
+    response = console.post(_rotation(token), {"grace": grace}, headers=HTMX)
+
+    new = response.context["key"]
+    token.refresh_from_db()
+    assert (token.key_hash, token.previous_key_hash) == (key_digest(new), key_digest(old))
+    assert before + lasts <= token.previous_expires_at <= timezone.now() + lasts
+    assert response.text.count(new) == 1
+    assert "The old one goes on working until:" in response.text
+    assert "list-changed" in response.headers["HX-Trigger"]
+    assert "no-store" in response.headers["Cache-Control"]
+    assert "Old key works until" in console.get(URL).text
+
+
+def test_without_a_grace_the_old_key_stops_at_once(console: Client, ann: User) -> None:
+    token, old = create_access_token(actor=None, scopes=["read"], user=ann, name="report")
+
+    response = console.post(_rotation(token), {"grace": "0"})
+
+    assert use_access_token(key=old, address=None, at=timezone.now()) is None
+    assert use_access_token(key=response.context["key"], address=None, at=timezone.now()) == token
+    assert "The old one does not work any more." in response.text
+    assert "Old key works until" not in console.get(URL).text
+
+
+def test_the_form_warns_of_a_key_that_a_second_rotation_stops(console: Client, ann: User) -> None:
+    token, _key = create_access_token(actor=None, scopes=["read"], user=ann, name="report")
+    first = console.get(_rotation(token)).text
+
+    console.post(_rotation(token), {"grace": "1"})
+
+    assert "It stops now" not in first
+    assert "It stops now" in console.get(_rotation(token)).text
+
+
+@pytest.mark.parametrize("grace", ["", "2", "-1", "x"])
+def test_a_grace_that_is_not_offered_is_refused(console: Client, ann: User, grace: str) -> None:
+    token, _key = create_access_token(actor=None, scopes=["read"], user=ann, name="report")
+
+    response = console.post(_rotation(token), {"grace": grace})
+
+    assert response.status_code == 422
+    assert AccessToken.objects.get().key_hash == token.key_hash
 
 
 def test_a_revoked_access_token_is_gone(console: Client, ann: User) -> None:
