@@ -27,6 +27,11 @@ class CodeBatch(models.Model):
     )
     created_at = models.DateTimeField()
 
+    enabled_count: int
+    disabled_count: int
+    used_count: int
+    """How many codes are in which state; only on batches from ``redemption.queries``."""
+
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(quota__gt=0), name="code_batch_quota_positive"),
@@ -35,6 +40,15 @@ class CodeBatch(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def used_quota(self) -> int:
+        """Not the database's to multiply: it may pass what an integer of its own can have."""
+        return self.quota * self.used_count
+
+    @property
+    def unused_quota(self) -> int:
+        return self.quota * self.enabled_count
 
 
 class RedemptionCodeQuerySet(models.QuerySet["RedemptionCode"]):

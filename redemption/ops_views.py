@@ -1,5 +1,4 @@
 from django.core.exceptions import ValidationError
-from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -15,18 +14,15 @@ from accounts.http import UserHttpRequest
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.http import LIST_CHANGED, changed, panel
 from oneapi_admin.lib.pagination import page_of
-from redemption import services
-from redemption.models import CodeBatch, CodeStatus, RedemptionCode
+from redemption import queries, services
+from redemption.models import CodeStatus, RedemptionCode
 from redemption.ops_forms import BatchForm
-
-_COUNTS = {f"{name}_count": Count("codes", filter=Q(codes__status=name)) for name in CodeStatus.values}
-_VALUES = {"used_quota": F("quota") * F("used_count"), "unused_quota": F("quota") * F("enabled_count")}
 
 
 @operator_required
 @require_safe
 def codes(request: UserHttpRequest) -> HttpResponse:
-    batches = _batches()
+    batches = queries.batches()
     name = request.GET.get("q", "").strip()
     if name:
         batches = batches.filter(name__icontains=name)
@@ -60,7 +56,7 @@ def code_create(request: UserHttpRequest) -> HttpResponse:
 @operator_required
 @require_safe
 def code_detail(request: UserHttpRequest, pk: int) -> HttpResponse:
-    batch = get_object_or_404(_batches(), pk=pk)
+    batch = get_object_or_404(queries.batches(), pk=pk)
     found = batch.codes.select_related("redeemed_by")
     hint, status = request.GET.get("q", "").strip()[-4:].upper(), request.GET.get("status", "")
     if hint:
@@ -86,8 +82,3 @@ def code_status(request: UserHttpRequest, batch_pk: int, pk: int) -> HttpRespons
     else:
         message = _("The code …%(hint)s can no longer be redeemed.") % words
     return changed(request, message=message, url=reverse("ops:code-detail", args=[batch_pk]))
-
-
-def _batches() -> QuerySet[CodeBatch]:
-    """Batches with how many of their codes are in which state, and what those are worth."""
-    return CodeBatch.objects.select_related("created_by").annotate(**_COUNTS).annotate(**_VALUES)

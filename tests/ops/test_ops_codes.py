@@ -7,6 +7,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from oneapi_admin.lib.errors import DomainError
+from oneapi_admin.lib.quota import MAX_QUOTA
 from redemption import services
 from redemption.models import CodeBatch, RedemptionCode
 from tests.factories import NOON, balance_of, make_user
@@ -49,6 +50,17 @@ def test_codes_are_nowhere_but_in_the_answer_that_made_them(
     assert code not in str(RedemptionCode.objects.values().get())
     assert code not in caplog.text
     assert code not in "".join(capfd.readouterr())
+
+
+def test_a_batch_worth_more_than_the_database_can_count_is_shown(root: User, admin_client: Client) -> None:
+    batch, _codes = make_batch(root, quota=MAX_QUOTA, count=1025)
+
+    answers = [
+        admin_client.get(page) for page in (reverse("ops:codes"), reverse("ops:code-detail", args=[batch.pk]))
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[1].context["batch"].unused_quota == 1025 * MAX_QUOTA
 
 
 @pytest.mark.parametrize(
