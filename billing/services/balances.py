@@ -26,7 +26,7 @@ def refresh_balance(*, channel: Channel, at: datetime) -> BalanceSnapshot | None
     is what is left plus what was used, and the use so far in cents. Many providers tell an
     ordinary key nothing; then nothing is written, and the last good value stays with its age.
 
-    :returns: the new snapshot; None if the provider does not tell
+    :returns: the new snapshot; None if the provider does not tell, or the channel was deleted meanwhile
     """
     try:
         limit, used = _limit_and_used(channel)
@@ -43,6 +43,8 @@ def refresh_balance(*, channel: Channel, at: datetime) -> BalanceSnapshot | None
         created_at=at,
     )
     with transaction.atomic():
+        if Channel.objects.select_for_update().filter(pk=channel.pk).first() is None:
+            return None
         before = BalanceSnapshot.objects.filter(channel=channel).order_by("-pk").first()
         snapshot.save()
         if before is None or before.has_money != snapshot.has_money:

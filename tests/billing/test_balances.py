@@ -112,6 +112,23 @@ def test_a_provider_that_is_down_leaves_things_as_they_are() -> None:
     assert not BalanceSnapshot.objects.exists()
 
 
+def test_a_channel_that_is_deleted_while_its_provider_is_asked_gets_no_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    channel = make_channel()
+    provider_says(monkeypatch, SUBSCRIPTION % "5", USAGE % "100")
+    says = balances.call
+
+    def delete_and_say(*args: Any, **options: Any) -> Answer:
+        channels.delete_channel(channel=channel)
+        return says(*args, **options)
+
+    monkeypatch.setattr(balances, "call", delete_and_say)
+
+    assert balances.refresh_balance(channel=channel, at=NOON) is None
+    assert not BalanceSnapshot.objects.exists()
+
+
 def test_the_task_asks_every_enabled_channel_whatever_the_others_do(sandbox: SandboxServer) -> None:
     sandbox.reset()
     make_channel(base_url="http://127.0.0.1:1")
