@@ -4,20 +4,68 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from ninja import Schema
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from accounts.models import Role, Token, TokenStatus, User, UserStatus
 from accounts.validators import GROUP_PATTERN, USERNAME_PATTERN
 from billing.models import EntryKind, LedgerEntry
 from oneapi_admin.lib.api.etags import etag_of
-from oneapi_admin.lib.api.fields import Id, Quota, Text, Time
-from oneapi_admin.lib.quota import to_usd
+from oneapi_admin.lib.api.fields import Body, Id, PositiveQuota, Quota, Text, Time
+from oneapi_admin.lib.quota import from_usd, to_usd
 
 Username = Annotated[Text, Field(min_length=1, max_length=64, pattern=USERNAME_PATTERN, examples=["ann"])]
 Group = Annotated[Text, Field(min_length=1, max_length=32, pattern=GROUP_PATTERN, examples=["default"])]
 RoleName = Literal["user", "admin", "root"]
 StatusName = Literal["enabled", "disabled"]
 Usd = Annotated[Decimal, Field(description="US dollars, exactly, as a string.", examples=["1.5"])]
+
+_DIGIT, _EVEN = "[0-9]", "[02468]"
+_DECIMALS = rf"({_DIGIT}{{1,5}}|{_DIGIT}{{5}}{_EVEN})"
+_NOT_ZERO = "|".join(
+    [
+        rf"[1-9]({_DIGIT}{{0,4}}|{_DIGIT}{{4}}{_EVEN})",
+        rf"0[1-9]({_DIGIT}{{0,3}}|{_DIGIT}{{3}}{_EVEN})",
+        rf"00[1-9]({_DIGIT}{{0,2}}|{_DIGIT}{{2}}{_EVEN})",
+        rf"000[1-9]({_DIGIT}?|{_DIGIT}{_EVEN})",
+        rf"0000[1-9]{_EVEN}?",
+        "00000[2468]",
+    ]
+)
+USD_PATTERN = rf"^([1-9]{_DIGIT}{{0,9}}(\.{_DECIMALS})?|0\.({_NOT_ZERO}))$"
+"""Dollars that are a whole number of quota units, at least one."""
+
+
+class Amount(Body):
+    """Quota units or US dollars, one of the two."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"properties": {"quota": {"type": "integer"}}, "required": ["quota"]},
+                {"properties": {"usd": {"type": "string"}}, "required": ["usd"]},
+            ]
+        }
+    )
+
+    quota: PositiveQuota | None = None
+    usd: Annotated[
+        str | None,
+        Field(
+            pattern=USD_PATTERN,
+            description="US dollars as a string, more than 0; a multiple of $0.000002.",
+            examples=["5.00"],
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Amount":
+        if (self.quota is None) == (self.usd is None):
+            raise ValueError("send “quota” or “usd”, one of the two")
+        return self
+
+    def amount(self) -> int:
+        """In quota units."""
+        return self.quota if self.quota is not None else from_usd(Decimal(self.usd or "0"))
 
 
 class UserOut(Schema):

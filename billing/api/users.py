@@ -1,6 +1,5 @@
 """People with their accounts: creating, changing, topping up, adjusting."""
 
-from decimal import Decimal
 from typing import Annotated
 
 from django.contrib.auth.password_validation import validate_password
@@ -10,20 +9,29 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Query, Router
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from accounts import services as people
 from accounts.api.auth import ApiRequest, requires
 from accounts.api.idempotency import idempotent, ledger_key
 from accounts.models import Scope, User, UserStatus
-from billing.api.schemas import EntryOut, Group, RoleName, StatusName, Username, UserOut, user_etag
+from billing.api.schemas import (
+    Amount,
+    EntryOut,
+    Group,
+    RoleName,
+    StatusName,
+    Username,
+    UserOut,
+    user_etag,
+)
 from billing.queries import users as queries
 from billing.services import accounts as services
 from oneapi_admin.lib.api.etags import IF_MATCH, check_if_match, set_etag
-from oneapi_admin.lib.api.fields import Body, Email, Memo, PathId, PositiveQuota, Quota, Text
+from oneapi_admin.lib.api.fields import Body, Email, Memo, PathId, Quota, Text
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
-from oneapi_admin.lib.quota import MAX_QUOTA, from_usd
+from oneapi_admin.lib.quota import MAX_QUOTA
 
 router = Router(tags=["users"])
 Password = Annotated[Text, Field(min_length=8, max_length=128)]
@@ -51,37 +59,10 @@ class UserPatch(Body):
     password: Password | None = None
 
 
-class AmountIn(Body):
+class AmountIn(Amount):
     """Quota units or US dollars, one of the two."""
 
-    quota: PositiveQuota | None = None
-    usd: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[0-9]{1,10}(\.[0-9]{1,6})?$",
-            description="US dollars as a string; a multiple of $0.000002.",
-            examples=["5.00"],
-        ),
-    ] = None
     memo: Memo = ""
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "AmountIn":
-        if (self.quota is None) == (self.usd is None):
-            raise ValueError("send “quota” or “usd”, one of the two")
-        return self
-
-    def amount(self) -> int:
-        """In quota units.
-
-        :raises ValidationError: if the dollars are no whole number of units
-        """
-        if self.quota is not None:
-            return self.quota
-        try:
-            return from_usd(Decimal(self.usd or "0"))
-        except ValueError as exc:
-            raise ValidationError({"usd": str(exc)}) from exc
 
 
 class AdjustmentIn(Body):
