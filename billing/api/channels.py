@@ -1,0 +1,374 @@
+"""Upstream accounts: connecting, changing, testing, and what is left on them."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from ninja import Body as RequestBody
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from accounts.api.auth import ApiRequest, requires
+from accounts.api.idempotency import idempotent
+from accounts.models import Scope
+from billing.api.schemas import Group, StatusName, Usd
+from billing.models import BalanceKind, BalanceSnapshot, Channel
+from billing.queries.channels import newest_snapshots
+from billing.services import channels as services
+from billing.services.balances import refresh_balance
+from billing.services.channel_test import test_channel
+from oneapi_admin.lib.api.etags import IF_MATCH, check_if_match, etag_of, set_etag
+from oneapi_admin.lib.api.fields import Body, Id, Name, PathId, Quota, Time
+from oneapi_admin.lib.api.openapi import errors
+from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
+
+router = Router(tags=["channels"])
+
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*"
+_HEX = "[0-9A-Fa-f]{1,4}"
+_IPV6 = rf"\[(({_HEX}:){{7}}{_HEX}|({_HEX}:){{1,4}}(:{_HEX}){{1,3}}|::({_HEX}:){{0,5}}{_HEX})\]"
+_PORT = r":([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PATH = r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*"
+
+BaseUrl = Annotated[
+    str,
+    Field(
+        max_length=255,
+        pattern=rf"^https?://({_HOST}|{_IPV6})({_PORT})?{_PATH}$",
+        examples=["https://api.openai.com"],
+        description="Where the provider's OpenAI-compatible API is; a final `/v1` is left off.",
+    ),
+]
+ProviderKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=4096,
+        pattern=r"^[\x21-\x7e]+$",
+        examples=["sk-…"],
+        description="The provider's key; kept encrypted and never given back.",
+    ),
+]
+ModelName = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^[^\s,\x00-\x1f\x7f]+$", examples=["gpt-4o"])
+]
+ModelNames = Annotated[
+    list[ModelName], Field(min_length=1, max_length=2000, description="As callers ask for them.")
+]
+Mapped = Annotated[
+    dict[ModelName, ModelName],
+    Field(
+        max_length=2000,
+        description="For models that the provider calls otherwise: as asked, to as served.",
+        examples=[{"gpt-4o": "gpt-4o-2024-08-06"}],
+    ),
+]
+Groups = Annotated[
+    list[Group], Field(min_length=1, max_length=100, description="Whose calls the channel serves.")
+]
+Priority = Annotated[int, Field(ge=-1000, le=1000, description="Higher ones are used first.")]
+Weight = Annotated[int, Field(ge=0, le=1000, description="The share among those of one priority.")]
+CostMultiplier = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$",
+        examples=["0.8"],
+        description="What the provider takes, as a multiple of the list price; a decimal number as a string.",
+    ),
+]
+
+
+class ChannelIn(Body):
+    name: Name
+    base_url: BaseUrl
+    key: ProviderKey
+    models: ModelNames
+    model_mapping: Mapped = {}
+    groups: Groups = ["default"]
+    priority: Priority = 0
+    weight: Weight = 1
+    cost_multiplier: CostMultiplier = "1"
+
+
+class ChannelPatch(Body):
+    """What to change; what is left out or null stays. A `base_url` on another host needs the key again."""
+
+    name: Name | None = None
+    base_url: BaseUrl | None = None
+    key: ProviderKey | None = None
+    models: ModelNames | None = None
+    model_mapping: Mapped | None = None
+    groups: Groups | None = None
+    priority: Priority | None = None
+    weight: Weight | None = None
+    cost_multiplier: CostMultiplier | None = None
+    status: StatusName | None = None
+
+
+class ChannelTestIn(Body):
+    model: ModelName | None = Field(
+        None, description="One of the channel's models, as callers ask for it; its first one by default."
+    )
+
+
+class ChannelTestOut(Schema):
+    """How a channel answered one small chat completion."""
+
+    ok: bool
+    model: str
+    latency_ms: int | None = Field(ge=0, description="Null when it did not answer.")
+    error: str = Field(description="In words, in the caller's language; empty when it answered.")
+
+
+class SnapshotOut(Schema):
+    """What a provider said an account holds."""
+
+    id: Id
+    channel_id: Id
+    kind: Literal["balance", "spend_limit"]
+    remaining: Decimal | None = Field(
+        description="In `currency`, as a string; null when the provider did not tell, which is never 0.",
+        examples=["12.345678"],
+    )
+    used: Decimal | None = Field(description="In `currency`, as a string; null when unknown.")
+    currency: str = Field(examples=["USD"])
+    is_unlimited: bool
+    created_at: Time
+
+    @classmethod
+    def of(cls, snapshot: BalanceSnapshot) -> "SnapshotOut":
+        return cls.model_validate(snapshot, from_attributes=True)
+
+
+class ChannelOut(Schema):
+    """An upstream account; its key is never given back."""
+
+    id: Id
+    name: str
+    base_url: str
+    key_hint: str = Field(description="The key's last four characters, to tell keys apart.")
+    models: list[str]
+    model_mapping: dict[str, str]
+    groups: list[str]
+    priority: int
+    weight: int = Field(ge=0)
+    cost_multiplier: str = Field(examples=["0.8"])
+    status: Literal["enabled", "manually_disabled", "auto_disabled"]
+    is_sandbox: bool
+    used_quota: Quota = Field(description="What its calls were charged, in quota units.")
+    upstream_cost_usd: Usd = Field(description="What its calls cost at the provider by our price book.")
+    request_count: int = Field(ge=0)
+    balance: SnapshotOut | None = Field(
+        description="The newest prepaid balance; null when none was ever told."
+    )
+    spend_limit: SnapshotOut | None = Field(
+        description="The newest spend limit; null when none was ever told."
+    )
+    tested_at: Time | None
+    test_ms: int | None = Field(description="How long the last test took; null when it failed.")
+    test_error: str
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, channel: Channel, newest: Mapping[tuple[int, str], BalanceSnapshot]) -> "ChannelOut":
+        """
+        :param channel: with its ``totals``
+        :param newest: from ``billing.queries.channels.newest_snapshots``
+        """
+        columns = (
+            *("id", "name", "base_url", "key_hint", "models", "model_mapping", "groups", "priority"),
+            *("weight", "status", "is_sandbox", "tested_at", "test_ms", "test_error"),
+            *("created_at", "updated_at"),
+        )
+        balance = newest.get((channel.pk, BalanceKind.BALANCE))
+        spend_limit = newest.get((channel.pk, BalanceKind.SPEND_LIMIT))
+        return cls(
+            cost_multiplier=_decimal_text(channel.cost_multiplier),
+            used_quota=channel.totals.used_quota,
+            upstream_cost_usd=Decimal(channel.totals.upstream_cost).scaleb(-9),
+            request_count=channel.totals.request_count,
+            balance=None if balance is None else SnapshotOut.of(balance),
+            spend_limit=None if spend_limit is None else SnapshotOut.of(spend_limit),
+            **{name: getattr(channel, name) for name in columns},
+        )
+
+
+class ChannelListQuery(PageQuery):
+    status: Literal["enabled", "manually_disabled", "auto_disabled"] | None = None
+
+
+@router.get("", response=PageOut[ChannelOut], operation_id="listChannels")
+@requires(Scope.CHANNELS, is_read=True, is_for_operators=True)
+def list_channels(request: ApiRequest, page_query: Query[ChannelListQuery]) -> object:  # noqa: ARG001
+    """All channels, newest first."""
+    found = _channels()
+    if page_query.status is not None:
+        found = found.filter(status=page_query.status)
+    rows = page(found, page_query, lambda channel: channel)
+    return {**rows, "items": _described(rows["items"])}
+
+
+@router.post("", response={201: ChannelOut, **errors(409)}, operation_id="createChannel")
+@requires(Scope.CHANNELS, is_for_operators=True)
+@idempotent(201)
+def create_channel(request: ApiRequest, data: ChannelIn) -> ChannelOut:  # noqa: ARG001
+    """Connect an upstream account. It serves calls at once."""
+    settings = _settings(data.model_dump(exclude={"key"}))
+    channel = services.create_channel(settings=settings, key=data.key)
+    return _described([_found(channel.pk)])[0]
+
+
+@router.get("/{channel_id}", response={200: ChannelOut, **errors(404)}, operation_id="getChannel")
+@requires(Scope.CHANNELS, is_read=True, is_for_operators=True)
+def get_channel(request: ApiRequest, response: HttpResponse, channel_id: PathId) -> ChannelOut:  # noqa: ARG001
+    """One channel."""
+    channel = _found(channel_id)
+    set_etag(response, channel_etag(channel))
+    return _described([channel])[0]
+
+
+@router.patch(
+    "/{channel_id}",
+    response={200: ChannelOut, **errors(404, 412)},
+    operation_id="updateChannel",
+    openapi_extra=IF_MATCH,
+)
+@requires(Scope.CHANNELS, is_for_operators=True)
+def update_channel(
+    request: ApiRequest, response: HttpResponse, channel_id: PathId, data: ChannelPatch
+) -> ChannelOut:
+    """Change a channel, from the next call on."""
+    changes = data.model_dump(exclude_none=True, exclude={"key", "status"})
+    with transaction.atomic(durable=True):
+        channel = _locked(request, channel_id)
+        if changes or data.key is not None:
+            present = {name: getattr(channel, name) for name in _EDITABLE}
+            settings = _settings({**present, **changes})
+            services.update_channel(channel=channel, settings=settings, key=data.key or "")
+        if data.status is not None:
+            services.set_channel_status(channel=channel, is_enabled=data.status == "enabled")
+        changed = _found(channel_id)
+    set_etag(response, channel_etag(changed))
+    return _described([changed])[0]
+
+
+@router.delete(
+    "/{channel_id}",
+    response={204: None, **errors(404, 412)},
+    operation_id="deleteChannel",
+    openapi_extra=IF_MATCH,
+)
+@requires(Scope.CHANNELS, is_for_operators=True)
+def delete_channel(request: ApiRequest, channel_id: PathId) -> HttpResponse:
+    """Delete a channel with its key and its balances; the calls that it served stay."""
+    with transaction.atomic(durable=True):
+        services.delete_channel(channel=_locked(request, channel_id))
+    return HttpResponse(status=204)
+
+
+@router.post("/{channel_id}/test", response={200: ChannelTestOut, **errors(404)}, operation_id="testChannel")
+@requires(Scope.CHANNELS, is_for_operators=True)
+def run_test(
+    request: ApiRequest,  # noqa: ARG001
+    channel_id: PathId,
+    data: RequestBody[ChannelTestIn | None] = None,
+) -> ChannelTestOut:
+    """Ask a channel for a few tokens. It takes at most half a minute and costs a fraction of a cent."""
+    channel = _found(channel_id)
+    model = None if data is None else data.model
+    if model is not None and model not in channel.models:
+        raise ValidationError({"model": _not_served(model)})
+    result = test_channel(channel=channel, model=model, at=timezone.now())
+    return ChannelTestOut(
+        ok=result.is_ok, model=result.model, latency_ms=result.latency_ms, error=result.error
+    )
+
+
+@router.post(
+    "/{channel_id}/refresh-balance",
+    response={200: SnapshotOut | None, **errors(404)},
+    operation_id="refreshChannelBalance",
+)
+@requires(Scope.CHANNELS, is_for_operators=True)
+def read_balance(request: ApiRequest, channel_id: PathId) -> SnapshotOut | None:  # noqa: ARG001
+    """Ask the provider what is left: a new snapshot, or null when it does not tell this key."""
+    snapshot = refresh_balance(channel=_found(channel_id), at=timezone.now())
+    return None if snapshot is None else SnapshotOut.of(snapshot)
+
+
+@router.get(
+    "/{channel_id}/balance-snapshots",
+    response={200: PageOut[SnapshotOut], **errors(404)},
+    operation_id="listChannelBalanceSnapshots",
+)
+@requires(Scope.CHANNELS, is_read=True, is_for_operators=True)
+def list_snapshots(request: ApiRequest, channel_id: PathId, page_query: Query[PageQuery]) -> object:  # noqa: ARG001
+    """What the provider said of a channel's account, newest first."""
+    channel = get_object_or_404(Channel.objects.only("pk"), pk=channel_id)
+    return page(BalanceSnapshot.objects.filter(channel=channel), page_query, SnapshotOut.of)
+
+
+def channel_etag(channel: Channel) -> str:
+    """The version of what edits of a channel change."""
+    settings = [getattr(channel, name) for name in (*_EDITABLE, "encrypted_key", "status")]
+    return etag_of(channel.pk, *settings)
+
+
+_EDITABLE = (
+    "name",
+    "base_url",
+    "models",
+    "model_mapping",
+    "groups",
+    "priority",
+    "weight",
+    "cost_multiplier",
+)
+
+
+def _channels() -> QuerySet[Channel]:
+    return Channel.objects.select_related("totals")
+
+
+def _found(channel_id: int) -> Channel:
+    return get_object_or_404(_channels(), pk=channel_id)
+
+
+def _locked(request: ApiRequest, channel_id: int) -> Channel:
+    """The channel, which stays as it is until the transaction ends, if it is the version that was read."""
+    channel = get_object_or_404(Channel.objects.select_for_update(), pk=channel_id)
+    check_if_match(request, channel_etag(channel))
+    return channel
+
+
+def _described(channels: Any) -> list[ChannelOut]:
+    newest = newest_snapshots([channel.pk for channel in channels])
+    return [ChannelOut.of(channel, newest) for channel in channels]
+
+
+def _settings(values: dict[str, Any]) -> services.ChannelSettings:
+    """
+    :raises ValidationError: if a model that the channel does not serve is mapped
+    """
+    strangers = sorted(set(values["model_mapping"]) - set(values["models"]))
+    if strangers:
+        raise ValidationError({"model_mapping": _not_served(strangers[0])})
+    unique = {name: list(dict.fromkeys(values[name])) for name in ("models", "groups")}
+    cost = Decimal(values["cost_multiplier"])
+    return services.ChannelSettings(**{**values, **unique, "cost_multiplier": cost})
+
+
+def _decimal_text(value: Decimal) -> str:
+    return f"{value.normalize():f}"
+
+
+def _not_served(model: str) -> str:
+    return _("“%(model)s” is not among the channel's models.") % {"model": model}
