@@ -11,6 +11,7 @@ from billing.api.me import router as me
 from billing.api.tokens import router as tokens
 from billing.api.users import router as users
 from oneapi_admin.lib.api.openapi import ManagementApi
+from redemption.api import batches, codes, redemptions
 
 DESCRIPTION = """\
 Everything that an operator or a user can do in the browser, for programs.
@@ -36,3 +37,6 @@ api.add_router("/access-tokens", access_tokens)
 api.add_router("/ledger-entries", ledger)
 api.add_router("/tokens", tokens)
 api.add_router("/channels", channels)
+api.add_router("/redemptions", redemptions)
+api.add_router("/code-batches", batches)
+api.add_router("/codes", codes)

@@ -1,6 +1,7 @@
 """Making codes and redeeming them."""
 
 import secrets
+import unicodedata
 from datetime import datetime
 
 import structlog
@@ -23,7 +24,7 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no I, L, O or U, which people misread."""
 CODE_LENGTH = 16
 MAX_BATCH = 10_000
-_READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": "", " ": ""})
+_READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 
 class CodeNotRedeemableError(DomainError):
@@ -42,8 +43,9 @@ class BatchTooLargeError(DomainError):
 
 
 def normalized(text: str) -> str:
-    """What a person meant: case, spaces and hyphens do not matter, O is 0, I and L are 1."""
-    return text.upper().translate(_READ_AS)
+    """What a person meant: case, width, spaces and dashes do not matter, O is 0, I and L are 1."""
+    signs = (sign for sign in unicodedata.normalize("NFKC", text) if sign.isalnum())
+    return "".join(signs).upper().translate(_READ_AS)
 
 
 def code_digest(text: str) -> str:
