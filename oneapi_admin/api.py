@@ -9,6 +9,7 @@ from billing.api.channels import router as channels
 from billing.api.ledger import router as ledger
 from billing.api.me import router as me
 from billing.api.tokens import router as tokens
+from billing.api.usage import router as usage
 from billing.api.users import router as users
 from oneapi_admin.lib.api.openapi import ManagementApi
 from redemption.api import batches, codes, redemptions
@@ -40,3 +41,4 @@ api.add_router("/channels", channels)
 api.add_router("/redemptions", redemptions)
 api.add_router("/code-batches", batches)
 api.add_router("/codes", codes)
+api.add_router("/usage", usage)
