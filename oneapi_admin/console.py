@@ -10,7 +10,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
 
+from oneapi_admin.lib.api.middleware import PREFIX
+from oneapi_admin.lib.api.problems import problem_response
 from oneapi_admin.lib.request_id import HEADER, new_request_id
 
 Message = MutableMapping[str, Any]
@@ -33,17 +38,17 @@ _FORWARDED: Final = re.compile(
     rb"(x-)?(forwarded|real-ip|client-ip|cluster-client-ip)(-.*)?|(cf|fastly|true)-(connecting|client)-ip|via"
 )
 _MESSAGES: Final = {
-    400: "The connection ended before the request did.",
-    408: "The request took too long to arrive.",
-    413: "The request is too large.",
-    503: "Too much is being uploaded at the moment. Try again in a few seconds.",
+    400: _("The connection ended before the request did."),
+    408: _("The request took too long to arrive."),
+    413: _("The request is too large."),
+    503: _("Too much is being uploaded at the moment. Try again in a few seconds."),
 }
 
 
 class _RefusedError(Exception):
     def __init__(self, status: int) -> None:
         self.status = status
-        super().__init__(_MESSAGES[status])
+        super().__init__(status)
 
 
 class Console:
@@ -57,7 +62,7 @@ class Console:
         try:
             body = await self._read(scope, receive)
         except _RefusedError as exc:
-            await _refuse(exc, send)
+            await _refuse(exc.status, scope, send)
             return
         outbox = _Outbox(send)
         delivery = asyncio.create_task(outbox.deliver())
@@ -177,15 +182,28 @@ def _for_wsgi(scope: Scope, body: bytes) -> Scope:
     return {**scope, "headers": headers}
 
 
-async def _refuse(error: _RefusedError, send: Send) -> None:
-    body = f"{error}\n".encode()
+async def _refuse(status: int, scope: Scope, send: Send) -> None:
+    request_id = new_request_id()
+    response = _refusal(status, scope, request_id)
     headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
+        (b"content-type", response.headers["Content-Type"].encode()),
+        (b"content-length", str(len(response.content)).encode()),
+        (b"cache-control", b"no-store"),
         (b"connection", b"close"),
-        (HEADER.lower().encode(), new_request_id().encode()),
+        (HEADER.lower().encode(), request_id.encode()),
     ]
-    if error.status == 503:
+    if status == 503:
         headers.append((b"retry-after", b"5"))
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})
+
+
+def _refusal(status: int, scope: Scope, request_id: str) -> HttpResponse:
+    """As the part of the product that was asked for would say it, had it been reached."""
+    request = HttpRequest()
+    accepted = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    request.META.update(HTTP_ACCEPT_LANGUAGE=accepted, HTTP_X_REQUEST_ID=request_id)
+    with translation.override(translation.get_language_from_request(request)):
+        if scope["path"].startswith(PREFIX):
+            return problem_response(request, status=status, detail=str(_MESSAGES[status]))
+        return HttpResponse(f"{_MESSAGES[status]}\n", status=status, content_type="text/plain; charset=utf-8")

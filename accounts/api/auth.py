@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from ninja.operation import Operation
 from ninja.security import APIKeyCookie, HttpBearer
-from ninja.utils import contribute_operation_callback
+from ninja.utils import check_csrf, contribute_operation_callback
 
 from accounts.models import AccessToken, Scope, User
 from accounts.services import PermissionDeniedError, use_access_token
@@ -27,6 +27,13 @@ class InvalidAccessTokenError(DomainError):
     http_status = 401
     message = _("This access token is unknown, revoked or expired, or its owner is disabled.")
     remedy = _("Make a new one on the Settings page.")
+
+
+class CsrfError(DomainError):
+    code = "csrf_failed"
+    http_status = 403
+    message = _("A request by session that changes something needs the CSRF token.")
+    remedy = _("Send the cookie “csrftoken” as the header “X-CSRFToken”, or use an access token.")
 
 
 class MissingScopeError(DomainError):
@@ -78,9 +85,14 @@ class SessionAuth(APIKeyCookie):
     param_name = settings.SESSION_COOKIE_NAME
 
     def __call__(self, request: HttpRequest) -> Principal | None:
+        """
+        :raises CsrfError: if another site may have sent it
+        """
         if not request.user.is_authenticated:
             return None
-        self._get_key(request)  # refuses what another site sends
+        _body = request.body  # kept before the check, which would use a form's up
+        if check_csrf(request) is not None:
+            raise CsrfError
         return Principal(user=request.user, scopes=_EVERYTHING)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Principal | None:

@@ -1,6 +1,6 @@
 """The kinds of values that the API takes and gives, with their ranges."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from ninja import Path, Schema
@@ -19,7 +19,7 @@ def _storable(text: str) -> str:
 
 
 def _utc(value: datetime) -> str:
-    return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class Body(Schema, extra="forbid", strict=True):

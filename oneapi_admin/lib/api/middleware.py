@@ -24,6 +24,7 @@ class ApiMiddleware:
             return self.get_response(request)
         with translation.override(translation.get_language_from_request(request)):
             response = self._answer(request)
+            response.headers.setdefault("Content-Language", translation.get_language() or "")
         set_headers(request, response)
         response.headers.setdefault("Cache-Control", "no-store")
         return response

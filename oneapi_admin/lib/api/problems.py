@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from django.core.exceptions import NON_FIELD_ERRORS
+from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -82,7 +83,11 @@ def problem_response(
         request_id=request.META.get("HTTP_X_REQUEST_ID", ""),
         errors=list(errors),
     )
-    return HttpResponse(problem.model_dump_json(), status=status, content_type=MEDIA_TYPE)
+    response = HttpResponse(problem.model_dump_json(), status=status, content_type=MEDIA_TYPE)
+    if status == 401:
+        is_bad = problem.code != _CODES[401]
+        response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if is_bad else "Bearer"
+    return response
 
 
 def add_handlers(api: NinjaAPI) -> None:
@@ -92,6 +97,9 @@ def add_handlers(api: NinjaAPI) -> None:
     api.add_exception_handler(ValidationError, _invalid_request)
     api.add_exception_handler(HttpError, _http_error)
     api.add_exception_handler(Http404, _not_found)
+    api.add_exception_handler(SuspiciousOperation, _suspicious)
+    api.add_exception_handler(MultiPartParserError, _suspicious)
+    api.add_exception_handler(RequestDataTooBig, _too_large)
     api.add_exception_handler(Exception, _unforeseen)
 
 
@@ -136,19 +144,27 @@ def _place(location: Iterable[object]) -> str:
 
 def _http_error(request: HttpRequest, exc: Any) -> HttpResponse:
     if isinstance(exc, AuthenticationError):
-        response = problem_response(
+        return problem_response(
             request,
             status=401,
             detail=_("Who is asking? Send “Authorization: Bearer” with an access token."),
             remedy=_("Access tokens are made on the Settings page."),
         )
-        response.headers["WWW-Authenticate"] = "Bearer"
-        return response
+    if isinstance(exc.__cause__, DomainError):  # what the parser said
+        return _domain_error(request, exc.__cause__)
     return problem_response(request, status=exc.status_code, detail=str(exc))
 
 
 def _not_found(request: HttpRequest, _exc: Any) -> HttpResponse:
     return problem_response(request, status=404, detail=_("There is nothing here that you may see."))
+
+
+def _suspicious(request: HttpRequest, _exc: Any) -> HttpResponse:
+    return problem_response(request, status=400, detail=_("The request was refused."))
+
+
+def _too_large(request: HttpRequest, _exc: Any) -> HttpResponse:
+    return problem_response(request, status=413, detail=_("The request is too large."))
 
 
 def _unforeseen(request: HttpRequest, exc: Any) -> HttpResponse:

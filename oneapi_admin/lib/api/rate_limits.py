@@ -82,4 +82,7 @@ def count_address(request: HttpRequest) -> None:
 
 def _increment(key: str) -> int:
     cache.add(key, 0, timeout=2 * WINDOW_S)
-    return int(cache.incr(key))
+    try:
+        return int(cache.incr(key))
+    except ValueError:  # the cache threw it out, to make room
+        return 1
