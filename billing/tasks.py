@@ -1,15 +1,20 @@
 """Jobs on a schedule (``CELERY_BEAT_SCHEDULE``); each is safe to run twice."""
 
+from datetime import timedelta
+
 import structlog
 from celery import shared_task
 from django.utils import timezone
 
 from billing.models import Channel, ChannelStatus
-from billing.services import audit, balances, holds
+from billing.services import audit, balances, holds, webhooks
+from oneapi_admin.lib.jobs import enqueue
 
 logger = structlog.get_logger(__name__)
 
 HOLDS_AT_ONCE = 1000
+DELIVERIES_KEPT = timedelta(days=30)
+_DELIVERIES_AT_ONCE = 1000
 
 
 @shared_task(name="billing.refresh_balances")  # type: ignore[untyped-decorator]
@@ -38,3 +43,18 @@ def audit_ledger() -> None:
                 "billing.ledger_drift", invariant=check.code, broken=check.broken, ids=check.broken_ids
             )
     logger.info("billing.ledger_audited", is_clean=run.is_clean)
+
+
+@shared_task(name=webhooks.DELIVER)  # type: ignore[untyped-decorator]
+def deliver_webhooks() -> None:
+    """Send what is due; where there was something, look again after the other jobs had their turn."""
+    if webhooks.deliver_due(at=timezone.now()):
+        enqueue(webhooks.DELIVER)
+
+
+@shared_task(name="billing.forget_deliveries")  # type: ignore[untyped-decorator]
+def forget_deliveries() -> None:
+    """Delete what webhooks were told long ago."""
+    before = timezone.now() - DELIVERIES_KEPT
+    while webhooks.forget_deliveries(before=before, limit=_DELIVERIES_AT_ONCE) == _DELIVERIES_AT_ONCE:
+        pass

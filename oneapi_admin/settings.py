@@ -270,6 +270,8 @@ CELERY_BEAT_SCHEDULE = {
     "forget-idempotency-keys": {"task": "accounts.forget_idempotency_keys", "schedule": crontab(minute="41")},
     "expire-holds": {"task": "billing.expire_holds", "schedule": 15.0, "options": {"expires": 15}},
     "refresh-balances": {"task": "billing.refresh_balances", "schedule": 600.0, "options": {"expires": 600}},
+    "deliver-webhooks": {"task": "billing.deliver_webhooks", "schedule": 5.0, "options": {"expires": 5}},
+    "forget-deliveries": {"task": "billing.forget_deliveries", "schedule": crontab(minute="23")},
     "audit-ledger": {"task": "billing.audit_ledger", "schedule": crontab(hour="3", minute="17")},
 }
 

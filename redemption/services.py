@@ -10,8 +10,8 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from billing.models import EntryKind, LedgerEntry
-from billing.services import ledger
+from billing.models import EntryKind, LedgerEntry, WebhookEvent
+from billing.services import ledger, webhooks
 from billing.services.accounts import InvalidAmountError, lock_account
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
@@ -105,7 +105,16 @@ def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
             reference=f"code:{claimed.pk}",
             idempotency_key=f"redemption:{claimed.pk}",
         )
-        return ledger.post(postings=[posting], at=at)[0]
+        entry = ledger.post(postings=[posting], at=at)[0]
+        webhooks.emit_movement(
+            event=WebhookEvent.CODE_REDEEMED,
+            entry=entry,
+            user=user,
+            code_id=claimed.pk,
+            code_hint=claimed.hint,
+            batch_id=claimed.batch_id,
+        )
+    return entry
 
 
 def _log_refusal(digest: str, user: User) -> None:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from accounts.models import Role, Token, User
-from billing.models import CallStatus, Channel, QuotaAccount, UsageSource
-from billing.services import accounts, channels, holds, prices, tokens
+from billing.models import CallStatus, Channel, QuotaAccount, UsageSource, Webhook, WebhookEvent
+from billing.services import accounts, channels, holds, prices, tokens, webhooks
 from billing.services.settle import Settlement
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -42,6 +42,12 @@ class MadeToken:
     @property
     def key_hash(self) -> str:
         return self.token.key_hash
+
+
+@dataclass(frozen=True)
+class MadeWebhook:
+    webhook: Webhook
+    secret: str
 
 
 def make_token(user: User, **fields: Any) -> MadeToken:
@@ -122,3 +128,12 @@ def account_of(user: User) -> QuotaAccount:
 
 def balance_of(user: User) -> int:
     return account_of(user).balance
+
+
+def make_webhook(url: str = "http://127.0.0.1:9/hooks", **fields: Any) -> MadeWebhook:
+    """A webhook for every event unless told otherwise."""
+    settings = {"name": "the shop", "url": url, "events": WebhookEvent.values, **fields}
+    webhook, secret = webhooks.create_webhook(
+        actor=None, settings=webhooks.WebhookSettings(**settings), at=NOON
+    )
+    return MadeWebhook(webhook=webhook, secret=secret)

@@ -6,8 +6,10 @@ from billing.models.config import ConfigVersion
 from billing.models.ledger import EntryKind, Hold, LedgerEntry, QuotaAccount, TokenQuota
 from billing.models.prices import GroupPrice, ModelPrice
 from billing.models.usage import CallStatus, UsageDaily, UsageHourly, UsageRecord, UsageSource
+from billing.models.webhooks import TEST_EVENT, DeliveryStatus, Webhook, WebhookDelivery, WebhookEvent
 
 __all__ = [
+    "TEST_EVENT",
     "AuditRun",
     "BalanceKind",
     "BalanceSnapshot",
@@ -16,6 +18,7 @@ __all__ = [
     "ChannelStatus",
     "ChannelTotals",
     "ConfigVersion",
+    "DeliveryStatus",
     "EntryKind",
     "GroupPrice",
     "Hold",
@@ -27,4 +30,7 @@ __all__ = [
     "UsageHourly",
     "UsageRecord",
     "UsageSource",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEvent",
 ]

@@ -68,6 +68,9 @@ class LedgerEntry(models.Model):
     idempotency_key = models.CharField(max_length=128, null=True)
     created_at = models.DateTimeField(_("time"))
 
+    is_replay = False
+    """Whether ``ledger.post`` found it written already, under the same idempotency key."""
+
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=~models.Q(amount=0), name="ledger_entry_amount_not_zero"),

@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import services as people
 from accounts.models import User
-from billing.models import EntryKind, LedgerEntry, QuotaAccount
-from billing.services import ledger
+from billing.models import EntryKind, LedgerEntry, QuotaAccount, WebhookEvent
+from billing.services import ledger, webhooks
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
 
@@ -107,7 +107,9 @@ def adjust(
         )
         if quota < 0 and account.balance + quota < account.held and not is_replay:
             raise QuotaHeldError(balance=account.balance, held=account.held)
-        return ledger.post(postings=[posting], at=at)[0]
+        entry = ledger.post(postings=[posting], at=at)[0]
+        webhooks.emit_movement(event=WebhookEvent.TOPUP_CREATED, entry=entry, user=user)
+    return entry
 
 
 def _post_top_up(
@@ -123,4 +125,6 @@ def _post_top_up(
         memo=memo,
         idempotency_key=idempotency_key,
     )
-    return ledger.post(postings=[posting], at=at)[0]
+    entry = ledger.post(postings=[posting], at=at)[0]
+    webhooks.emit_movement(event=WebhookEvent.TOPUP_CREATED, entry=entry, user=user)
+    return entry

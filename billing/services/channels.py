@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from billing.models import Channel, ChannelStatus, ChannelTotals
+from billing.models import Channel, ChannelStatus, ChannelTotals, WebhookEvent
+from billing.services import webhooks
 from billing.services.config import bump_version
 
 _SETTINGS = (
@@ -53,6 +55,7 @@ def create_channel(*, settings: ChannelSettings, key: str, is_sandbox: bool = Fa
         _apply(channel, settings)
         ChannelTotals.objects.create(channel=channel)
         bump_version()
+        _tell(channel, before=None, after=channel.status)
     return channel
 
 
@@ -84,16 +87,37 @@ def check_key_may_go_to(*, channel: Channel, base_url: str) -> None:
 def set_channel_status(*, channel: Channel, is_enabled: bool) -> None:
     """Enable or disable a channel by hand, from the next call on."""
     status = ChannelStatus.ENABLED if is_enabled else ChannelStatus.MANUALLY_DISABLED
+    change_status(channel_id=channel.pk, status=status)
+
+
+def change_status(*, channel_id: int, status: ChannelStatus) -> None:
+    """Give a channel a status, and tell webhooks if it had another; the only way to change one."""
     with transaction.atomic():
-        Channel.objects.filter(pk=channel.pk).update(status=status)
+        channel = Channel.objects.select_for_update().filter(pk=channel_id).first()
+        if channel is None or channel.status == status:
+            return
+        Channel.objects.filter(pk=channel_id).update(status=status)
         bump_version()
+        _tell(channel, before=channel.status, after=status)
 
 
 def delete_channel(*, channel: Channel) -> None:
     """Remove a channel with its key and balances; the usage it served stays."""
     with transaction.atomic():
+        present = Channel.objects.select_for_update().filter(pk=channel.pk).first()
+        if present is None:
+            return
         Channel.objects.filter(pk=channel.pk).delete()
         bump_version()
+        _tell(present, before=present.status, after=None)
+
+
+def _tell(channel: Channel, *, before: str | None, after: str | None) -> None:
+    webhooks.emit(
+        event=WebhookEvent.CHANNEL_STATE_CHANGED,
+        data={"channel_id": channel.pk, "name": channel.name, "status_before": before, "status": after},
+        at=timezone.now(),
+    )
 
 
 def _apply(channel: Channel, settings: ChannelSettings) -> None:

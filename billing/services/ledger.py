@@ -124,6 +124,7 @@ def _known_entry(posting: Posting, known: dict[str | None, LedgerEntry]) -> Ledg
         return None
     if (entry.account_id, entry.kind, entry.amount) != (posting.account_id, posting.kind, posting.amount):
         raise IdempotencyKeyReusedError
+    entry.is_replay = True
     return entry
 
 

@@ -1,4 +1,4 @@
-"""The HTTP client for what the console asks of providers: tests, model lists, balances.
+"""The HTTP client for what the console asks of providers (tests, model lists, balances) and tells webhooks.
 
 Calls are short and rare; the relay has a client of its own.
 """
@@ -6,6 +6,7 @@ Calls are short and rare; the relay has a client of its own.
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from pyreqwest.exceptions import ConnectTimeoutError, PyreqwestError, RequestTim
 from oneapi_admin.lib.errors import DomainError
 
 TIMEOUT = timedelta(seconds=15)
+WEBHOOK_TIMEOUT = timedelta(seconds=10)
 CONNECT_TIMEOUT = timedelta(seconds=5)
 MAX_BODY = 2 * 1024 * 1024
 
@@ -81,10 +83,24 @@ def call(method: str, base_url: str, path: str, *, key: str, body: dict[str, Any
                 if len(raw) > MAX_BODY:
                     raise UpstreamCallError(reason=_("The answer is larger than 2 MiB."))
     except (PyreqwestError, ValueError) as exc:
-        raise UpstreamCallError(reason=_reason(exc)) from exc
+        raise UpstreamCallError(reason=_reason(exc, TIMEOUT)) from exc
     text = raw.decode("utf-8", "replace").replace(key, "…") if key else raw.decode("utf-8", "replace")
     elapsed = round((time.perf_counter() - started) * 1000)
     return Answer(status=status, data=_parsed(text), text=text, elapsed_ms=elapsed)
+
+
+def notify(url: str, *, body: bytes, headers: Mapping[str, str]) -> int:
+    """Post JSON to a receiver of webhooks; no redirect is followed, and only the status is read.
+
+    :returns: the status
+    :raises UpstreamCallError: if there is none
+    """
+    request = _client(os.getpid()).post(url).headers({"content-type": "application/json", **headers})
+    try:
+        with request.body_bytes(body).timeout(WEBHOOK_TIMEOUT).build_streamed() as response:
+            return response.status
+    except (PyreqwestError, ValueError) as exc:
+        raise UpstreamCallError(reason=_reason(exc, WEBHOOK_TIMEOUT)) from exc
 
 
 @cache
@@ -122,13 +138,14 @@ def _error_text(data: Any) -> str:
     return ""
 
 
-def _reason(exc: Exception) -> str:
-    if isinstance(exc, ConnectTimeoutError):
-        return str(_("No connection within %(seconds)s seconds.") % {"seconds": CONNECT_TIMEOUT.seconds})
-    if isinstance(exc, RequestTimeoutError):
-        return str(_("No complete answer within %(seconds)s seconds.") % {"seconds": TIMEOUT.seconds})
+def _reason(exc: Exception, timeout: timedelta) -> str:
     details = getattr(exc, "details", None) or {}
     causes = " ".join(cause["message"] for cause in details.get("causes") or [])
+    # An answer that does not begin in time is a "connect timeout" to the library, too.
+    if isinstance(exc, ConnectTimeoutError) and "(Connect)" in causes:
+        return str(_("No connection within %(seconds)s seconds.") % {"seconds": CONNECT_TIMEOUT.seconds})
+    if isinstance(exc, ConnectTimeoutError | RequestTimeoutError):
+        return str(_("No complete answer within %(seconds)s seconds.") % {"seconds": timeout.seconds})
     if "dns error" in causes:
         return str(_("The host name could not be found."))
     if "refused" in causes:
