@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.core.exceptions import ValidationError
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -43,6 +43,18 @@ class AccessTokenGoneError(DomainError):
     message = _("This access token has been revoked.")
 
 
+class UsernameTakenError(DomainError):
+    code = "username_taken"
+    http_status = 409
+    message = _("This user name is taken.")
+
+
+class EmailTakenError(DomainError):
+    code = "email_taken"
+    http_status = 409
+    message = _("Somebody else has this e-mail address.")
+
+
 class LastRootError(DomainError):
     code = "last_root"
     http_status = 409
@@ -71,16 +83,24 @@ def create_user(
     """Create a person; ``actor`` is None for the first start only.
 
     :raises PermissionDeniedError: if an administrator tries to create anyone but an ordinary user
+    :raises UsernameTakenError, EmailTakenError: if somebody has it, whatever its case
     :raises ValidationError: if a field is not valid
     """
     if actor is not None and not actor.is_root and (not actor.is_operator or role != Role.USER):
         raise PermissionDeniedError
+    if User.objects.filter(username__iexact=username).exists():
+        raise UsernameTakenError
+    _check_email_is_free(email, besides=None)
     user = User(
         username=username, email=email, display_name=display_name, role=role, group=group, language=language
     )
     user.set_password(password)
     user.full_clean()
-    user.save()
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError as exc:  # somebody took it a moment ago
+        raise UsernameTakenError from exc
     return user
 
 
@@ -91,6 +111,7 @@ def update_user(
 
     :raises PermissionDeniedError: if the actor may not manage them, or may not give that role
     :raises LastRootError: if nobody enabled would be left as root
+    :raises EmailTakenError: if somebody else has it
     :raises ValidationError: if a field is not valid
     """
     with transaction.atomic():
@@ -100,6 +121,7 @@ def update_user(
         # All roots too, so that two of them who remove each other meet here.
         rows = User.objects.select_for_update().filter(Q(pk=user.pk) | Q(role=Role.ROOT)).order_by("pk")
         locked: User = next(row for row in list(rows) if row.pk == user.pk)
+        _check_email_is_free(email, besides=locked)
         locked.display_name, locked.email, locked.role = display_name, email, role
         locked.group, locked.status = group, status
         locked.full_clean()
@@ -107,6 +129,14 @@ def update_user(
         if not User.objects.filter(role=Role.ROOT, status=UserStatus.ENABLED).exists():
             raise LastRootError
     return locked
+
+
+def _check_email_is_free(email: str, *, besides: User | None) -> None:
+    others = User.objects.filter(email__iexact=email)
+    if besides is not None:
+        others = others.exclude(pk=besides.pk)
+    if email and others.exists():
+        raise EmailTakenError
 
 
 def set_password(*, actor: User, user: User, password: str) -> None:

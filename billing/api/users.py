@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Query, Router
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from accounts import services as people
 from accounts.api.auth import ApiRequest, requires
@@ -36,6 +36,12 @@ from oneapi_admin.lib.quota import MAX_QUOTA
 router = Router(tags=["users"])
 Password = Annotated[Text, Field(min_length=8, max_length=128)]
 DisplayName = Annotated[Text, Field(max_length=64)]
+
+
+def _not_nothing(quota: int) -> int:
+    if quota == 0:
+        raise ValueError("must not be 0")
+    return quota
 
 
 class UserIn(Body):
@@ -66,7 +72,7 @@ class AmountIn(Amount):
 
 
 class AdjustmentIn(Body):
-    quota: Quota
+    quota: Annotated[Quota, AfterValidator(_not_nothing), Field(json_schema_extra={"not": {"const": 0}})]
     memo: Memo
 
 

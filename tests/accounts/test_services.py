@@ -12,7 +12,7 @@ from django.test import RequestFactory
 from accounts import services
 from accounts.adapter import AccountAdapter
 from accounts.models import AccessToken, Role, SiteSettings, User, UserStatus
-from accounts.services import LastRootError, PermissionDeniedError
+from accounts.services import EmailTakenError, LastRootError, PermissionDeniedError, UsernameTakenError
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.secrets import key_digest
 from tests.factories import NOON, make_admin, make_root, make_user
@@ -75,7 +75,7 @@ def test_a_name_is_taken_in_every_case(username: str) -> None:
     root = make_root()
     create(root)
 
-    with pytest.raises(ValidationError):
+    with pytest.raises(UsernameTakenError):
         create(root, username=username)
 
     assert User.objects.filter(username__iexact="ada").count() == 1
@@ -87,7 +87,7 @@ def test_an_address_is_taken_in_every_case_and_none_at_all_is_not() -> None:
     create(root, username="no-address")
     create(root, username="no-address-either")
 
-    with pytest.raises(ValidationError):
+    with pytest.raises(EmailTakenError):
         create(root, username="eve", email="Ada@Example.com")
 
 
@@ -233,7 +233,9 @@ def test_an_update_that_is_not_valid_changes_nothing() -> None:
     root, user = make_root(), make_user()
     other = make_user(email="taken@example.com")
 
-    for fields in ({"email": "TAKEN@example.com"}, {"group": "A B"}, {"status": "gone"}, {"role": "emperor"}):
+    with pytest.raises(EmailTakenError):
+        update(root, user, display_name="changed", email="TAKEN@example.com")
+    for fields in ({"group": "A B"}, {"status": "gone"}, {"role": "emperor"}):
         with pytest.raises(ValidationError):
             update(root, user, display_name="changed", **fields)
 
@@ -249,7 +251,7 @@ def test_a_deleted_person_is_out_of_reach_and_their_name_stays_taken() -> None:
         update(root, user, status=UserStatus.ENABLED)
     with pytest.raises(PermissionDeniedError):
         services.set_password(actor=root, user=user, password="a new pass phrase")
-    with pytest.raises(ValidationError):
+    with pytest.raises(UsernameTakenError):
         create(root)
 
     assert authenticate(username="ada", password="a long pass phrase") is None

@@ -68,7 +68,18 @@ def test_a_taken_name_is_refused_whatever_its_case(program) -> None:
 
     answer = program(make_admin()).post("/users", {**NEW, "username": "ANN"})
 
-    assert (answer.status, answer.code) == (422, "invalid_request")
+    assert (answer.status, answer.code) == (409, "username_taken")
+
+
+def test_a_taken_address_is_refused(program) -> None:
+    make_user(email="ann@example.com")
+    user = make_user()
+    asks = program(make_admin())
+
+    made = asks.post("/users", {**NEW, "email": "Ann@example.com"})
+    changed = asks.patch(f"/users/{user.pk}", {"email": "ANN@example.com"})
+
+    assert [made.code, changed.code] == ["email_taken"] * 2
 
 
 def test_an_administrator_makes_ordinary_users_only(program) -> None:

@@ -1,13 +1,15 @@
 """The kinds of values that the API takes and gives, with their ranges."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
 from ninja import Path, Schema
-from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer
 
 from oneapi_admin.lib.quota import MAX_QUOTA
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]")
 MAX_ID = 2**63 - 1
 
 
@@ -16,6 +18,14 @@ def _storable(text: str) -> str:
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("must not contain NUL or unpaired surrogates")
     return text
+
+
+def _moment(value: object) -> object:
+    """A number is no time: RFC 3339 only."""
+    is_moment = _RFC_3339.match(value) if isinstance(value, str) else isinstance(value, datetime | None)
+    if not is_moment:
+        raise ValueError("must be a time such as 2026-01-31T12:00:00Z")
+    return value
 
 
 def _utc(value: datetime) -> str:
@@ -46,5 +56,7 @@ Quota = Annotated[
 PositiveQuota = Annotated[
     int, Field(ge=1, le=MAX_QUOTA, description="Quota units, 500,000 to the US dollar.", examples=[500_000])
 ]
-Time = Annotated[AwareDatetime, Field(strict=False), PlainSerializer(_utc, return_type=str)]
+Time = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_moment), PlainSerializer(_utc, return_type=str)
+]
 """A moment with its offset, given back in UTC."""

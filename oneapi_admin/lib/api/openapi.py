@@ -15,6 +15,8 @@ from oneapi_admin.lib.errors import DomainError
 
 ALWAYS = (400, 401, 403, 413, 415, 422, 429, 500, 503)
 """What any operation can answer beside what it declares."""
+_EXACT = 2.0**53
+"""From here on a float need not be the number that was written."""
 _HEADERS = {
     "X-Oneapi-Request-Id": {
         "description": "Names the request in the operator's logs.",
@@ -44,7 +46,7 @@ class JsonParser(Parser):
         if request.content_type != "application/json":
             raise UnsupportedMediaTypeError
         try:
-            return json.loads(request.body.decode(), parse_constant=_refuse_constant)
+            return json.loads(request.body.decode(), parse_constant=_refuse_constant, parse_float=_number)
         except UnicodeDecodeError as exc:
             raise MalformedBodyError(_("Byte %(at)s of the body is not UTF-8.") % {"at": exc.start}) from exc
         except json.JSONDecodeError as exc:
@@ -56,6 +58,12 @@ class JsonParser(Parser):
             raise MalformedBodyError(
                 str(_("The body is JSON that nests too deep or has a number that is none or too long."))
             ) from exc
+
+
+def _number(text: str) -> int | float:
+    """A number with a point; 5.0 is a whole one, as JSON Schema has it."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
 def _refuse_constant(name: str) -> None:
@@ -98,9 +106,22 @@ def _complete(operation: dict[str, Any]) -> None:
         if status in (401, 403) and "security" not in operation:
             continue
         responses.setdefault(status, {"description": ""})
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"]):
+        responses.setdefault(409, {"description": ""})
+    for parameter in operation["parameters"]:
+        parameter["schema"] = _without_null(parameter["schema"])
     for status, response in responses.items():
         response["headers"] = {**_HEADERS, **response.get("headers", {})}
         if int(status) >= 400:
             response["description"] = response.get("description") or "Refused; see `code`."
             response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     operation["responses"] = dict(sorted(responses.items(), key=lambda item: int(item[0])))
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """An address has no null: what may be null in our code may be left out there."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
+    if len(choices) != 1:
+        return schema
+    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    return {**choices[0], **rest}

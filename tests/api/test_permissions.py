@@ -1,0 +1,179 @@
+"""Who may do what to whose: every operation, asked by everybody, about everything, against a table.
+
+The table is ``docs/api-permissions.md``; the failure says where the table of today is to be found.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from accounts.models import User
+from accounts.services import create_access_token
+from billing.services import webhooks
+from oneapi_admin.api import api
+from redemption.services import create_batch
+from tests.api.conftest import Program
+from tests.factories import NOON, make_admin, make_channel, make_root, make_token, make_user, make_webhook
+from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TABLE = ROOT / "docs" / "api-permissions.md"
+UNKNOWN = 10**15
+CALLERS = ("visitor", "user", "admin", "root")
+INTRODUCTION = """\
+# Who may do what
+
+Every operation of the management API, asked with an access token of every scope: the status of the answer
+by who asks and whose object it is about. 401: nobody is asking; 403: this role may not; 404: there is
+nothing that the caller may see; 409: allowed, but not in this case (a name that is taken, a code that is
+none). `tests/api/test_permissions.py`
+keeps this table true.
+
+| operation | whose | visitor | user | admin | root |
+|---|---|---|---|---|---|
+"""
+
+BODIES: dict[str, Any] = {
+    "createUser": {"username": "taken", "password": "a long pass phrase"},
+    "updateUser": {"display_name": "x"},
+    "topUpUser": {"quota": 5},
+    "adjustUserQuota": {"quota": 5, "memo": "m"},
+    "createAccessToken": {"name": "x", "scopes": ["read"]},
+    "createAccessTokenForUser": {"name": "x", "scopes": ["read"]},
+    "rotateAccessToken": {},
+    "createToken": {"name": "x"},
+    "updateToken": {"name": "x"},
+    "rotateToken": {},
+    "createChannel": {"name": "x", "base_url": "http://127.0.0.1:9", "key": "sk-x", "models": ["m"]},
+    "updateChannel": {"name": "x"},
+    "testChannel": {},
+    "refreshChannelBalance": {},
+    "redeemCode": {"code": "XXXX"},
+    "createCodeBatch": {"name": "x", "count": 1, "quota": 5},
+    "updateCode": {"status": "disabled"},
+    "createWebhook": {"name": "x", "url": "http://127.0.0.1:9/", "events": ["topup.created"]},
+    "updateWebhook": {"name": "x"},
+    "rotateWebhookSecret": {},
+    "testWebhook": {},
+    "redeliverWebhookDelivery": {},
+}
+QUERIES = {"summarizeUsage": "?group_by=model"}
+ACROSS_PEOPLE = ("own", "a user's", "an admin's", "root's", "unknown")
+NOBODYS = ("any", "unknown")
+
+
+@dataclass
+class World:
+    """Somebody of each role who asks, and another of each who is asked about."""
+
+    callers: dict[str, User | None] = field(default_factory=dict)
+    _MAKERS: ClassVar[dict[str, Callable[[], User | None]]] = {
+        "visitor": lambda: None,
+        "user": make_user,
+        "admin": make_admin,
+        "root": make_root,
+    }
+
+    @classmethod
+    def make(cls) -> "World":
+        return cls({caller: make() for caller, make in cls._MAKERS.items()})
+
+    def program(self, caller: str) -> Program:
+        user = self.callers[caller]
+        if user is None:
+            return Program()
+        return Program(create_access_token(actor=None, user=user, name="p", scopes=["admin"])[1])
+
+    def _renewed(self, caller: str) -> User:
+        """Whoever asks about themselves may be gone afterwards."""
+        self.callers = {**self.callers, caller: self._MAKERS[caller]()}
+        return self.callers[caller] or make_user()
+
+    def owner(self, whose: str, caller: str) -> User:
+        makers: dict[str, Callable[[], User]] = {
+            "own": lambda: self._renewed(caller),
+            "a user's": make_user,
+            "an admin's": make_admin,
+            "root's": make_root,
+        }
+        return makers[whose]()
+
+
+def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
+    """A fresh object for each parameter of the path."""
+    if whose == "unknown":
+        return dict.fromkeys(
+            ("user_id", "token_id", "channel_id", "batch_id", "code_id", "webhook_id", "delivery_id"), UNKNOWN
+        )
+    if whose in ACROSS_PEOPLE:
+        owner = world.owner(whose, caller)
+        access_token, _key = create_access_token(actor=None, user=owner, name="t", scopes=["read"])
+        token = access_token.pk if "/access-tokens/" in path else make_token(owner).token.pk
+        return {"user_id": owner.pk, "token_id": token}
+    batch, _codes = create_batch(actor=make_root(), name="b", quota=5, count=1, at=NOON)
+    webhook = make_webhook().webhook
+    return {
+        "channel_id": make_channel().pk,
+        "batch_id": batch.pk,
+        "code_id": batch.codes.get().pk,
+        "webhook_id": webhook.pk,
+        "delivery_id": webhooks.send_test(webhook=webhook, at=NOON).pk,
+    }
+
+
+def operations() -> list[tuple[str, str, str]]:
+    """Id, method and path of every operation, in the order of the document."""
+    paths = api.get_openapi_schema(path_prefix="/")["paths"]
+    return [
+        (operation["operationId"], method.upper(), path)
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    ]
+
+
+def objects_of(path: str) -> tuple[str, ...]:
+    if "{user_id}" in path or "{token_id}" in path:
+        return ACROSS_PEOPLE
+    return NOBODYS if "{" in path else ("–",)
+
+
+def status(world: World, caller: str, operation: tuple[str, str, str], whose: str) -> int:
+    name, method, path = operation
+    ids = ids_of(path, whose, world, caller) if whose != "–" else {}
+    address = path.format(**ids) + QUERIES.get(name, "")
+    return world.program(caller).ask(method, address, BODIES.get(name)).status
+
+
+def line(world: World, operation: tuple[str, str, str], whose: str) -> str:
+    """What everybody is told, one after the other."""
+    statuses = [status(world, caller, operation, whose) for caller in CALLERS]
+    return f"| {operation[0]} | {whose} | {' | '.join(map(str, statuses))} |"
+
+
+def test_every_operation_answers_everybody_as_the_table_says(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(webhooks, "enqueue", lambda *_args, **_kwargs: None)
+    make_user(username="taken")
+    world = World.make()
+    lines = [
+        line(world, operation, whose) for operation in operations() for whose in objects_of(operation[2])
+    ]
+    today = tmp_path / "api-permissions.md"
+    today.write_text(INTRODUCTION + "\n".join(lines) + "\n", encoding="utf-8")
+
+    assert today.read_text("utf-8").splitlines() == TABLE.read_text("utf-8").splitlines(), f"today's: {today}"
+
+
+def test_every_operation_that_takes_a_body_is_asked_with_one() -> None:
+    paths = api.get_openapi_schema(path_prefix="/")["paths"]
+    taking = {
+        operation["operationId"]
+        for methods in paths.values()
+        for operation in methods.values()
+        if "requestBody" in operation
+    }
+
+    assert taking <= set(BODIES)
