@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from billing.views import ops_channels, ops_dashboard, ops_ledger, ops_prices, ops_users
+from billing.views import (
+    ops_channels,
+    ops_dashboard,
+    ops_ledger,
+    ops_prices,
+    ops_users,
+    ops_webhooks,
+)
 from redemption import ops_views as ops_codes
 
 app_name = "ops"
@@ -38,4 +45,22 @@ urlpatterns = [
     path("codes/<int:batch_pk>/<int:pk>/status/", ops_codes.code_status, name="code-status"),
     path("ledger/", ops_ledger.ledger, name="ledger"),
     path("ledger/export/", ops_ledger.ledger_export, name="ledger-export"),
+    path("webhooks/", ops_webhooks.webhooks, name="webhooks"),
+    path("webhooks/new/", ops_webhooks.webhook_create, name="webhook-create"),
+    path("webhooks/<int:pk>/", ops_webhooks.webhook_detail, name="webhook-detail"),
+    path("webhooks/<int:pk>/edit/", ops_webhooks.webhook_edit, name="webhook-edit"),
+    path("webhooks/<int:pk>/status/", ops_webhooks.webhook_status, name="webhook-status"),
+    path("webhooks/<int:pk>/delete/", ops_webhooks.webhook_delete, name="webhook-delete"),
+    path("webhooks/<int:pk>/rotate/", ops_webhooks.webhook_rotate, name="webhook-rotate"),
+    path("webhooks/<int:pk>/test/", ops_webhooks.webhook_test, name="webhook-test"),
+    path(
+        "webhooks/<int:pk>/deliveries/<int:delivery_pk>/",
+        ops_webhooks.webhook_delivery,
+        name="webhook-delivery",
+    ),
+    path(
+        "webhooks/<int:pk>/deliveries/<int:delivery_pk>/redeliver/",
+        ops_webhooks.webhook_redeliver,
+        name="webhook-redeliver",
+    ),
 ]

@@ -6,10 +6,11 @@ from django.urls import reverse
 
 from accounts.models import User
 from billing.models import LedgerEntry
+from billing.services import webhooks
 from oneapi_admin.urls_ops import urlpatterns
 from redemption.models import RedemptionCode
 from redemption.services import create_batch
-from tests.factories import NOON, make_channel, make_root
+from tests.factories import NOON, make_channel, make_root, make_webhook
 
 NAMES = [pattern.name for pattern in urlpatterns]
 POST_ONLY = {
@@ -18,6 +19,10 @@ POST_ONLY = {
     "channel-status",
     "channel-delete",
     "channel-refresh-balance",
+    "webhook-status",
+    "webhook-delete",
+    "webhook-test",
+    "webhook-redeliver",
 } | {
     "price-withdraw",
     "code-status",
@@ -34,6 +39,9 @@ READ_ONLY = {
 } | {
     "ledger",
     "ledger-export",
+    "webhooks",
+    "webhook-detail",
+    "webhook-delivery",
 }
 ABOUT_A_USER = ["user-detail", "user-top-up", "user-edit", "user-password"]
 
@@ -43,6 +51,8 @@ def urls(root: User, person: User) -> dict[str, str]:
     channel = make_channel()
     batch, _codes = create_batch(actor=root, name="a batch", quota=5, count=1, at=NOON)
     code = RedemptionCode.objects.get()
+    webhook = make_webhook().webhook
+    delivery = webhooks.send_test(webhook=webhook, at=NOON)
     made = {}
     for name in NAMES:
         args = []
@@ -50,6 +60,10 @@ def urls(root: User, person: User) -> dict[str, str]:
             args = [person.pk]
         elif name.startswith("channel-") and name not in {"channel-create", "channel-models"}:
             args = [channel.pk]
+        elif name in {"webhook-delivery", "webhook-redeliver"}:
+            args = [webhook.pk, delivery.pk]
+        elif name.startswith("webhook-") and name != "webhook-create":
+            args = [webhook.pk]
         elif name == "code-detail":
             args = [batch.pk]
         elif name == "code-status":
