@@ -11,6 +11,7 @@ from billing.api.me import router as me
 from billing.api.tokens import router as tokens
 from billing.api.usage import router as usage
 from billing.api.users import router as users
+from billing.api.webhooks import router as webhooks
 from oneapi_admin.lib.api.openapi import ManagementApi
 from redemption.api import batches, codes, redemptions
 
@@ -42,3 +43,4 @@ api.add_router("/redemptions", redemptions)
 api.add_router("/code-batches", batches)
 api.add_router("/codes", codes)
 api.add_router("/usage", usage)
+api.add_router("/webhooks", webhooks)
