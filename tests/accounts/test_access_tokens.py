@@ -45,12 +45,16 @@ def test_everybody_else_gets_what_they_choose_each_scope_once() -> None:
     assert admin.scopes == sorted(Scope.values)
 
 
-@pytest.mark.parametrize("scopes", [[], ["everything"], ["read", "READ"]])
-def test_what_is_no_scope_is_refused(scopes: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("scopes", "reason"),
+    [([], "at least one"), (["everything"], "“everything”"), (["read", "READ"], "“READ”")],
+)
+def test_what_is_no_scope_is_refused(scopes: list[str], reason: str) -> None:
     with pytest.raises(ValidationError) as refusal:
         make(make_root(), scopes=scopes)
 
-    assert list(refusal.value.message_dict) == ["scopes"]
+    [message] = refusal.value.message_dict["scopes"]
+    assert reason in message
 
 
 def test_a_key_works_until_its_time_is_over() -> None:
@@ -99,7 +103,8 @@ def test_without_grace_only_the_new_key_works() -> None:
     third = services.rotate_access_token(token=token, grace=timedelta(0), at=NOON)
 
     assert [works(key) for key in (first, second, third)] == [False, False, True]
-    assert AccessToken.objects.get().previous_expires_at is None
+    stored = AccessToken.objects.get()
+    assert (stored.previous_key_hash, stored.previous_expires_at) == (None, None)
 
 
 def test_a_second_rotation_keeps_one_key_and_not_the_one_before_it() -> None:
@@ -152,6 +157,14 @@ def test_the_use_of_a_token_is_noted_once_a_minute() -> None:
     assert last_use("192.0.2.1", NOON) == (NOON, "192.0.2.1")
     assert last_use("192.0.2.2", NOON + MINUTE / 2) == (NOON, "192.0.2.1")
     assert last_use("2001:db8::1", NOON + MINUTE) == (NOON + MINUTE, "2001:db8::1")
+
+
+def test_a_use_within_the_minute_writes_nothing(django_assert_num_queries) -> None:
+    _token, key = make(make_user())
+    assert works(key, at=NOON)
+
+    with django_assert_num_queries(1):
+        assert works(key, at=NOON + MINUTE / 2)
 
 
 def test_an_earlier_request_that_comes_later_does_not_turn_the_clock_back(monkeypatch) -> None:
