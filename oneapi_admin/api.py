@@ -5,6 +5,7 @@ from ninja import Swagger
 from accounts.api.access_tokens import router as access_tokens
 from accounts.api.access_tokens import user_router as access_tokens_of_users
 from accounts.api.auth import AUTH
+from billing.api.bulk import router as bulk
 from billing.api.channels import router as channels
 from billing.api.ledger import router as ledger
 from billing.api.me import router as me
@@ -36,6 +37,7 @@ api.add_router("/me", me)
 api.add_router("/users", users)
 api.add_router("/users", access_tokens_of_users)
 api.add_router("/access-tokens", access_tokens)
+api.add_router("/bulk", bulk)
 api.add_router("/ledger-entries", ledger)
 api.add_router("/tokens", tokens)
 api.add_router("/channels", channels)

@@ -42,6 +42,7 @@ BODIES: dict[str, Any] = {
     "updateUser": {"display_name": "x"},
     "topUpUser": {"quota": 5},
     "adjustUserQuota": {"quota": 5, "memo": "m"},
+    "topUpUsers": {"items": [{"user_id": 1, "quota": 5}]},
     "createAccessToken": {"name": "x", "scopes": ["read"]},
     "createAccessTokenForUser": {"name": "x", "scopes": ["read"]},
     "rotateAccessToken": {},

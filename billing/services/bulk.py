@@ -1,0 +1,91 @@
+"""Many top-ups at once: what can be done is done in one transaction, and each item is told apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from accounts.services import PermissionDeniedError
+from billing.models import EntryKind, LedgerEntry, QuotaAccount, WebhookEvent
+from billing.services import ledger, webhooks
+from billing.services.accounts import InvalidAmountError
+from oneapi_admin.lib.errors import DomainError
+from oneapi_admin.lib.quota import MAX_QUOTA
+
+
+class UnknownUserError(DomainError):
+    code = "user_not_found"
+    http_status = 404
+    message = _("There is no user %(user_id)s that you may see.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUp:
+    """``quota`` in quota units."""
+
+    user_id: int
+    quota: int
+    memo: str = ""
+    idempotency_key: str | None = None
+
+
+def top_up_many(*, actor: User, items: Sequence[TopUp], at: datetime) -> list[LedgerEntry | DomainError]:
+    """Give many people quota; one item's refusal does not hinder the others.
+
+    :returns: for each item its entry, or why it was refused, in their order
+    """
+    with transaction.atomic():
+        people = _people(actor, {item.user_id for item in items})
+        balances = _lock_accounts(people)
+        outcomes: list[DomainError | None] = [_refusal(actor, item, people, balances) for item in items]
+        granted = [item for item, refusal in zip(items, outcomes, strict=True) if refusal is None]
+        entries = iter(ledger.post(postings=[_posting(actor, item) for item in granted], at=at))
+        results = [refusal or next(entries) for refusal in outcomes]
+        for entry in results:
+            if isinstance(entry, LedgerEntry):
+                user = people[entry.account_id]
+                webhooks.emit_movement(event=WebhookEvent.TOPUP_CREATED, entry=entry, user=user)
+    return results
+
+
+def _people(actor: User, ids: set[int]) -> dict[int, User]:
+    return {user.pk: user for user in User.objects.visible_to(actor).filter(pk__in=ids)}
+
+
+def _lock_accounts(people: dict[int, User]) -> dict[int, int]:
+    """Everybody's balance, locked in the order of ids like everywhere."""
+    missing = [QuotaAccount(user=user) for user in people.values()]
+    QuotaAccount.objects.bulk_create(missing, ignore_conflicts=True)
+    locked = QuotaAccount.objects.select_for_update().filter(pk__in=people).order_by("pk")
+    return {account.pk: account.balance for account in locked}
+
+
+def _refusal(
+    actor: User, item: TopUp, people: dict[int, User], balances: dict[int, int]
+) -> DomainError | None:
+    """Why an item cannot be done; None, and its balance counted on, if it can."""
+    user = people.get(item.user_id)
+    if user is None:
+        return UnknownUserError(user_id=item.user_id)
+    if not (actor.is_root or (actor.is_operator and not user.is_operator)):
+        return PermissionDeniedError()
+    if not 0 < item.quota <= MAX_QUOTA:
+        return InvalidAmountError(max=MAX_QUOTA)
+    if balances[user.pk] + item.quota > MAX_QUOTA:
+        return ledger.QuotaTooLargeError()
+    balances[user.pk] += item.quota
+    return None
+
+
+def _posting(actor: User, item: TopUp) -> ledger.Posting:
+    return ledger.Posting(
+        account_id=item.user_id,
+        kind=EntryKind.TOP_UP,
+        amount=item.quota,
+        actor_id=actor.pk,
+        memo=item.memo,
+        idempotency_key=item.idempotency_key,
+    )

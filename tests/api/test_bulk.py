@@ -1,0 +1,84 @@
+"""Many top-ups in one request."""
+
+import pytest
+
+from billing.models import LedgerEntry
+from oneapi_admin.lib.quota import MAX_QUOTA
+from tests.factories import balance_of, make_admin, make_root, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_everybody_who_can_be_topped_up_is_and_every_refusal_is_told(program) -> None:
+    ann, bob, full = make_user(), make_user(balance=5), make_user(balance=MAX_QUOTA)
+    other, root = make_admin(), make_root()
+    items = [
+        {"user_id": bob.pk, "quota": 10, "memo": "b"},
+        {"user_id": 10**15, "quota": 10},
+        {"user_id": other.pk, "quota": 10},
+        {"user_id": root.pk, "quota": 10},
+        {"user_id": full.pk, "quota": 1},
+        {"user_id": ann.pk, "usd": "0.5"},
+        {"user_id": bob.pk, "quota": 7},
+    ]
+
+    answer = program(make_admin(), "topup").post("/bulk/top-ups", {"items": items})
+
+    told = [(item["code"], item["balance_after"]) for item in answer.body["items"]]
+    assert answer.status == 200
+    assert told == [
+        (None, 15),
+        ("user_not_found", None),
+        ("permission_denied", None),
+        ("user_not_found", None),
+        ("quota_too_large", None),
+        (None, 250_000),
+        (None, 22),
+    ]
+    assert (answer.body["done_count"], answer.body["refused_count"], answer.body["total"]) == (3, 4, 250_017)
+    assert [balance_of(user) for user in (ann, bob, full)] == [250_000, 22, MAX_QUOTA]
+
+
+def test_a_preview_says_the_same_and_moves_nothing(program) -> None:
+    user = make_user(balance=5)
+    asks = program(make_admin())
+    body = {"items": [{"user_id": user.pk, "quota": 10}, {"user_id": 10**15, "quota": 1}]}
+
+    looked = asks.post("/bulk/top-ups?preview=true", body).body
+    untouched = balance_of(user)
+    done = asks.post("/bulk/top-ups", body).body
+
+    assert untouched == 5
+    assert (looked["is_preview"], done["is_preview"]) == (True, False)
+    assert [item["balance_after"] for item in looked["items"]] == [15, None]
+    assert [item["balance_after"] for item in done["items"]] == [15, None]
+    assert looked["items"][0]["entry_id"] is None
+    assert done["items"][0]["entry_id"] == LedgerEntry.objects.latest("pk").pk
+
+
+def test_a_list_sent_again_credits_nobody_again(program) -> None:
+    users = [make_user() for _ in range(3)]
+    asks = program(make_admin())
+    body = {"items": [{"user_id": user.pk, "quota": 10} for user in users]}
+
+    first = asks.post("/bulk/top-ups", body, Idempotency_Key="payday")
+    again = asks.post("/bulk/top-ups", body, Idempotency_Key="payday")
+
+    assert again.body == first.body
+    assert [balance_of(user) for user in users] == [10] * 3
+
+
+@pytest.mark.parametrize("items", [[], [{"quota": 5}], [{"user_id": 1, "quota": 5, "usd": "1"}], "all"])
+def test_a_list_that_makes_no_sense_is_refused(program, items) -> None:
+    answer = program(make_admin()).post("/bulk/top-ups", {"items": items})
+
+    assert (answer.status, answer.code) == (422, "invalid_request")
+
+
+def test_a_list_that_is_too_long_is_refused_whole(program) -> None:
+    user = make_user()
+
+    answer = program(make_admin()).post("/bulk/top-ups", {"items": [{"user_id": user.pk, "quota": 1}] * 1001})
+
+    assert answer.status == 422
+    assert balance_of(user) == 0
