@@ -117,12 +117,18 @@ class EntryOut(Schema):
         """
         :param entry: with ``account__user``
         """
-        columns = ("id", "kind", "amount", "balance_after", "actor_id", "memo", "reference", "created_at")
         return cls(
+            id=entry.pk,
             user_id=entry.account_id,
             username=entry.account.user.username,
+            kind=entry.kind,
+            amount=entry.amount,
             amount_usd=to_usd(entry.amount),
-            **{name: getattr(entry, name) for name in columns},
+            balance_after=entry.balance_after,
+            actor_id=entry.actor_id,
+            memo=entry.memo,
+            reference=entry.reference,
+            created_at=entry.created_at,
         )
 
 

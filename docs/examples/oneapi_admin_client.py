@@ -90,7 +90,7 @@ class Client:
         :param order: the shop's order number, the idempotency key
         :param usd: dollars as a string, such as "5.00"; or ``quota`` in quota units
         """
-        amount = {"usd": usd} if usd is not None else {"quota": quota}
+        amount: dict[str, str | int | None] = {"usd": usd} if usd is not None else {"quota": quota}
         entry: Entry = self.request("POST", f"/users/{user_id}/top-ups", {**amount, "memo": memo}, key=order)
         return entry
 
