@@ -375,6 +375,20 @@ def test_a_claimed_delivery_is_left_alone_until_its_claimant_must_be_dead(
     assert (delivery().status, delivery().error) == ("delivered", "")
 
 
+def test_a_receiver_that_hangs_occupies_one_worker_and_holds_up_no_other(receiver: Receiver) -> None:
+    make_webhook(receiver.url, events=["topup.created"])
+    other = make_webhook(receiver.url, events=["code.redeemed"]).webhook
+    emit()
+    assert len(webhooks._claim(at=NOON)) == 1
+    emit()
+    with transaction.atomic():
+        webhooks.emit(event=WebhookEvent.CODE_REDEEMED, data={}, at=NOON)
+
+    by_another_worker = webhooks._claim(at=NOON + A_SECOND)
+
+    assert [claimed.webhook for claimed in by_another_worker] == [other]
+
+
 def test_a_disabled_webhook_is_told_when_it_is_enabled_again(hook: MadeWebhook, receiver: Receiver) -> None:
     emit()
     webhooks.set_webhook_status(webhook=hook.webhook, is_enabled=False)
