@@ -15,7 +15,7 @@ from accounts import services
 from accounts.api.auth import ApiRequest, requires
 from accounts.api.idempotency import idempotent
 from accounts.models import AccessToken, Scope, User
-from oneapi_admin.lib.api.fields import Body, Id, Name, PathId, Time
+from oneapi_admin.lib.api.fields import Body, Id, Moment, Name, PathId, Time
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 
@@ -28,7 +28,7 @@ ScopeName = Literal["read", "tokens", "redeem", "users", "topup", "codes", "chan
 class AccessTokenIn(Body):
     name: Name
     scopes: Annotated[list[ScopeName], Field(min_length=1, max_length=len(Scope.values))]
-    expires_at: Time | None = None
+    expires_at: Moment | None = None
 
 
 class RotationIn(Body):

@@ -9,7 +9,7 @@ from accounts.api.auth import ApiRequest, requires
 from accounts.models import Scope
 from billing.api.schemas import EntryOut
 from billing.queries.ledger import visible_entries
-from oneapi_admin.lib.api.fields import Id, Time
+from oneapi_admin.lib.api.fields import Id, Moment
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 
 router = Router(tags=["ledger"])
@@ -19,8 +19,8 @@ Kind = Literal["top_up", "redemption", "usage", "refund", "adjustment", "grant",
 class EntryListQuery(PageQuery):
     user: Id | None = Field(None, description="The id of whose quota was moved; operators only.")
     kind: Kind | None = None
-    since: Annotated[Time | None, Field(description="From this moment on.")] = None
-    until: Annotated[Time | None, Field(description="Before this moment.")] = None
+    since: Annotated[Moment | None, Field(description="From this moment on.")] = None
+    until: Annotated[Moment | None, Field(description="Before this moment.")] = None
 
 
 @router.get("", response=PageOut[EntryOut], operation_id="listLedgerEntries")

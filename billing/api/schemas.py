@@ -10,11 +10,11 @@ from accounts.models import Role, Token, TokenStatus, User, UserStatus
 from accounts.validators import GROUP_PATTERN, USERNAME_PATTERN
 from billing.models import EntryKind, LedgerEntry
 from oneapi_admin.lib.api.etags import etag_of
-from oneapi_admin.lib.api.fields import Body, Id, PositiveQuota, Quota, Text, Time
+from oneapi_admin.lib.api.fields import Body, Id, PositiveQuota, Quota, Text, Time, documented
 from oneapi_admin.lib.quota import from_usd, to_usd
 
 Username = Annotated[Text, Field(min_length=1, max_length=64, pattern=USERNAME_PATTERN, examples=["ann"])]
-Group = Annotated[Text, Field(min_length=1, max_length=32, pattern=GROUP_PATTERN, examples=["default"])]
+Group = Annotated[Text, Field(min_length=1, max_length=32, examples=["default"]), documented(GROUP_PATTERN)]
 RoleName = Literal["user", "admin", "root"]
 StatusName = Literal["enabled", "disabled"]
 Usd = Annotated[Decimal, Field(description="US dollars, exactly, as a string.", examples=["1.5"])]

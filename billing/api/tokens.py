@@ -16,7 +16,7 @@ from billing.api.schemas import NewTokenOut, StatusName, TokenOut, token_etag
 from billing.models import TokenQuota
 from billing.services import tokens as services
 from oneapi_admin.lib.api.etags import IF_MATCH, check_if_match, set_etag
-from oneapi_admin.lib.api.fields import Body, Id, Name, PathId, Text, Time
+from oneapi_admin.lib.api.fields import Body, Id, Moment, Name, PathId, Text
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 from oneapi_admin.lib.quota import MAX_QUOTA
@@ -37,7 +37,7 @@ class TokenIn(Body):
     name: Name
     user_id: Id | None = Field(None, description="Whose it is; the caller's by default. For operators.")
     quota_limit: Limit | None = None
-    expires_at: Time | None = None
+    expires_at: Moment | None = None
     allowed_models: Models = []
     allowed_networks: Networks = []
 
@@ -48,7 +48,7 @@ class TokenPatch(Body):
     name: Name | None = None
     status: StatusName | None = None
     quota_limit: Limit | None = None
-    expires_at: Time | None = None
+    expires_at: Moment | None = None
     allowed_models: Models | None = None
     allowed_networks: Networks | None = None
 

@@ -1,6 +1,5 @@
 """Calls, and their sums: one's own, and for operators everybody's below root."""
 
-import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -9,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema
 from ninja.errors import ValidationError
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from accounts.api.auth import ApiRequest, requires
 from accounts.models import Scope, User
@@ -17,29 +16,10 @@ from accounts.services import PermissionDeniedError
 from billing.api.schemas import Usd
 from billing.models import UsageRecord
 from billing.queries import usage as queries
-from oneapi_admin.lib.api.fields import Id, Quota, Text, Time
+from oneapi_admin.lib.api.fields import Id, Moment, Quota, Text, Time
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 
 router = Router(tags=["usage"])
-_TIME = (
-    r"^(19[7-9][0-9]|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-)
-_TIME_READ = re.compile(_TIME.removesuffix("$"), re.ASCII)
-
-
-def _is_time(value: object) -> object:
-    """Years that both databases and all offsets can do something with; not numbers of seconds."""
-    if isinstance(value, str) and not _TIME_READ.fullmatch(value):
-        raise ValueError(_("Send a moment such as 2026-03-02T12:00:00Z."))
-    return value
-
-
-Moment = Annotated[
-    Time,
-    BeforeValidator(_is_time),
-    Field(json_schema_extra={"pattern": _TIME}, examples=["2026-03-02T12:00:00Z"]),
-]
 CallStatusName = Literal["ok", "disconnected", "interrupted", "failed"]
 ModelName = Annotated[Text, Field(min_length=1, max_length=128)]
 Count = Annotated[int, Field(ge=0)]

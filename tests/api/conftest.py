@@ -77,6 +77,6 @@ def program() -> Callable[..., Program]:
 
 
 @pytest.fixture
-def root(transactional_db: None) -> User:
+def root(db: None) -> User:
     """Every installation has one."""
     return make_root()

@@ -8,7 +8,7 @@ from oneapi_admin.lib.secrets import key_digest
 from tests.api.conftest import Program
 from tests.factories import make_admin, make_root, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def works(key: str) -> bool:

@@ -12,7 +12,7 @@ from accounts.models import AccessToken, Role, User, UserStatus
 from tests.api.conftest import Program
 from tests.factories import balance_of, make_admin, make_root, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def browser(user: User) -> Client:

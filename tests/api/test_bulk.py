@@ -6,7 +6,7 @@ from billing.models import LedgerEntry
 from oneapi_admin.lib.quota import MAX_QUOTA
 from tests.factories import balance_of, make_admin, make_root, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_everybody_who_can_be_topped_up_is_and_every_refusal_is_told(program) -> None:

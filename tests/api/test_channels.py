@@ -15,7 +15,7 @@ from tests.api.conftest import Program
 from tests.factories import NOON, make_admin, make_channel, make_root, make_user
 from tests.sandbox.server import SandboxServer, start_sandbox
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 KEY = "sk-upstream-secret-0001"
 NEW = {"name": "one", "base_url": "https://api.example.com/v1", "key": KEY, "models": ["gpt-5"]}
@@ -327,6 +327,7 @@ def test_a_provider_that_tells_no_balance_leaves_the_last_one(program) -> None:
     assert asks.get(f"/channels/{channel.pk}").body["balance"]["id"] == snapshot.pk
 
 
+@pytest.mark.django_db(transaction=True)
 def test_no_transaction_is_open_while_a_provider_is_waited_for(program, sandbox, monkeypatch) -> None:
     path = f"/channels/{channel_of(sandbox).pk}"
     asks, call, are_open = program(make_admin()), balances.call, []

@@ -11,7 +11,7 @@ from redemption.models import CodeBatch, RedemptionCode
 from tests.api.conftest import Program
 from tests.factories import NOON, balance_of, make_admin, make_root, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 NEW = {"name": "spring", "quota": 500, "count": 3}
 
 

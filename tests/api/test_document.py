@@ -9,7 +9,7 @@ from django.test import Client
 from scripts.openapi import DOCUMENT, document
 from tests.api.conftest import Program
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_the_committed_document_is_todays() -> None:

@@ -6,7 +6,7 @@ from accounts.models import IdempotencyRecord
 from billing.models import LedgerEntry
 from tests.factories import balance_of, make_admin, make_root, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_a_request_sent_again_gets_the_first_answer_and_has_no_second_effect(program) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.factories import make_admin, make_root, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_a_user_sees_their_own_movements_only(program) -> None:

@@ -19,7 +19,7 @@ from tests.api.conftest import Program
 from tests.factories import NOON, make_admin, make_channel, make_root, make_token, make_user, make_webhook
 from tests.support.processes import ROOT
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 TABLE = ROOT / "docs" / "api-permissions.md"
 UNKNOWN = 10**15

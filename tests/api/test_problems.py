@@ -12,7 +12,7 @@ from billing.queries import users as queries
 from tests.api.conftest import PROBLEM, Answer
 from tests.factories import make_admin, make_root, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def send(asks, body: bytes, path: str = "/tokens", **headers: str) -> Answer:

@@ -9,7 +9,7 @@ from django.test import Client
 from tests.api.conftest import PROBLEM, Program
 from tests.factories import make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from redemption.models import RedemptionCode
 from tests.api.conftest import Program
 from tests.factories import NOON, balance_of, make_admin, make_root, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def make_code(quota: int = 500) -> str:

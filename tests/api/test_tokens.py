@@ -7,7 +7,7 @@ from billing.services.callers import find_caller
 from oneapi_admin.lib.secrets import key_digest
 from tests.factories import make_admin, make_root, make_token, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def works(key: str) -> bool:

@@ -26,7 +26,7 @@ from tests.factories import (
     settlement,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 MARCH = "since=2026-03-01T00:00:00Z&until=2026-04-01T00:00:00Z"
 SUMS = ("request_count", "failure_count", "prompt_tokens", "cached_tokens", "completion_tokens", "quota")
 

@@ -8,7 +8,7 @@ from accounts.models import IdempotencyRecord, User
 from billing.models import LedgerEntry, QuotaAccount
 from tests.factories import balance_of, make_admin, make_user
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("root")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("root")]
 NEW = {"username": "ann", "password": "a long pass phrase"}
 
 

@@ -7,7 +7,7 @@ from billing.models import Webhook, WebhookDelivery
 from billing.services import webhooks
 from tests.factories import NOON, make_admin, make_root, make_user, make_webhook
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 NEW = {"name": "the shop", "url": "https://shop.example.com/hooks?a=b", "events": ["topup.created"]}
 
 
