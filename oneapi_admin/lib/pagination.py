@@ -17,14 +17,16 @@ class Page(Generic[T]):
     """Pass it back as ``cursor`` to go on; None on the last page."""
 
 
-def page_of(queryset: QuerySet[Any], *, cursor: str | None, size: int = PAGE_SIZE) -> "Page[Any]":
-    """Return one page of a queryset, newest primary key first.
+def page_of(
+    queryset: QuerySet[Any], *, cursor: str | None, size: int = PAGE_SIZE, is_oldest_first: bool = False
+) -> "Page[Any]":
+    """Return one page of a queryset, newest primary key first unless told otherwise.
 
     An unreadable cursor is taken as the first page: it can only come from a mangled link.
     """
-    rows = queryset.order_by("-pk")
+    rows = queryset.order_by("pk" if is_oldest_first else "-pk")
     if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) <= 18:
-        rows = rows.filter(pk__lt=int(cursor))
+        rows = rows.filter(**{"pk__gt" if is_oldest_first else "pk__lt": int(cursor)})
     found = list(rows[: size + 1])
     return Page(items=found[:size], next_cursor=str(found[size - 1].pk) if len(found) > size else None)
 

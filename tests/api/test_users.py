@@ -234,9 +234,29 @@ def test_a_list_is_paged_by_key_and_filtered(program) -> None:
     assert [item["username"] for item in asks.get("/users?q=oth").body["items"]] == ["other"]
 
 
+def test_a_list_is_read_from_its_other_end_too(program, root) -> None:
+    made = [make_user(group="vip") for _ in range(5)]
+    asks = program(make_admin())
+
+    first = asks.get("/users?group=vip&limit=3&order=id").body
+    second = asks.get(f"/users?group=vip&limit=3&order=id&cursor={first['next_cursor']}").body
+
+    assert [item["id"] for item in first["items"] + second["items"]] == [user.pk for user in made]
+    assert second["next_cursor"] is None
+
+
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=-1", "cursor=9999999999999999999", "role=king"],
+    [
+        "order=name",
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "cursor=x",
+        "cursor=-1",
+        "cursor=9999999999999999999",
+        "role=king",
+    ],
 )
 def test_a_list_with_a_wrong_parameter_is_refused(program, query) -> None:
     answer = program(make_admin()).get(f"/users?{query}")
