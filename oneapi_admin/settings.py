@@ -66,7 +66,6 @@ INSTALLED_APPS = [
     "csp",
     "allauth",
     "allauth.account",
-    "ninja",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

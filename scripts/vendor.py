@@ -26,6 +26,7 @@ MANIFEST = VENDOR / "MANIFEST.sha256"
 PACKAGES = {
     "tabler": ("@tabler/core", None, ["dist/css/tabler.min.css", "dist/js/tabler.min.js"]),
     "htmx": ("htmx.org", "LICENSE", ["dist/htmx.min.js"]),
+    "swagger-ui": ("swagger-ui-dist", "LICENSE", ["swagger-ui.css", "swagger-ui-bundle.js"]),
     "chartjs": ("chart.js", "LICENSE.md", ["dist/chart.umd.min.js"]),
     "inter": (
         "@fontsource-variable/inter",

@@ -1,0 +1,13 @@
+// The API's document for people (/api/v1/docs). A signed-in person tries it with their session.
+const place = document.getElementById("api-docs");
+SwaggerUIBundle({
+    url: place.dataset.document,
+    domNode: place,
+    deepLinking: true,
+    persistAuthorization: true,
+    presets: [SwaggerUIBundle.presets.apis],
+    requestInterceptor: (request) => {
+        request.headers["X-CSRFToken"] = place.dataset.csrf;
+        return request;
+    },
+});
