@@ -4,6 +4,7 @@ SwaggerUIBundle({
     url: place.dataset.document,
     domNode: place,
     deepLinking: true,
+    defaultModelsExpandDepth: 0,
     persistAuthorization: true,
     presets: [SwaggerUIBundle.presets.apis],
     requestInterceptor: (request) => {

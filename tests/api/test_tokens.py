@@ -37,6 +37,12 @@ def test_a_token_is_made_with_its_limits_and_shown_once(program) -> None:
     assert read.body["expires_at"] == "2029-12-31T16:00:00.000000Z"
 
 
+def test_a_time_has_any_offset(program) -> None:
+    made = program(make_user()).post("/tokens", {"name": "a", "expires_at": "2030-01-01T00:00:00+22:32"})
+
+    assert made.body["expires_at"] == "2029-12-31T01:28:00.000000Z"
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [

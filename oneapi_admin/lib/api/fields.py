@@ -34,6 +34,11 @@ def _is_moment(value: object) -> object:
     return value
 
 
+def _in_utc(value: datetime) -> datetime:
+    """PostgreSQL takes no offset beyond 15:59; RFC 3339 does."""
+    return value.astimezone(UTC)
+
+
 def _utc(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
@@ -74,6 +79,7 @@ Time = Annotated[AwareDatetime, Field(strict=False), PlainSerializer(_utc, retur
 Moment = Annotated[
     Time,
     BeforeValidator(_is_moment),
+    AfterValidator(_in_utc),
     Field(json_schema_extra={"pattern": _TIME}, examples=["2026-03-02T12:00:00Z"]),
 ]
 """A moment that somebody sends, with its offset."""
