@@ -88,13 +88,14 @@ def create_user(
     """
     if actor is not None and not actor.is_root and (not actor.is_operator or role != Role.USER):
         raise PermissionDeniedError
-    if User.objects.filter(username__iexact=username).exists():
-        raise UsernameTakenError
-    _check_email_is_free(email, besides=None)
     user = User(
         username=username, email=email, display_name=display_name, role=role, group=group, language=language
     )
     user.set_password(password)
+    user.clean_fields()  # before a database is asked, which may choke on them
+    if User.objects.filter(username__iexact=username).exists():
+        raise UsernameTakenError
+    _check_email_is_free(email, besides=None)
     user.full_clean()
     try:
         with transaction.atomic():
@@ -121,9 +122,10 @@ def update_user(
         # All roots too, so that two of them who remove each other meet here.
         rows = User.objects.select_for_update().filter(Q(pk=user.pk) | Q(role=Role.ROOT)).order_by("pk")
         locked: User = next(row for row in list(rows) if row.pk == user.pk)
-        _check_email_is_free(email, besides=locked)
         locked.display_name, locked.email, locked.role = display_name, email, role
         locked.group, locked.status = group, status
+        locked.clean_fields()
+        _check_email_is_free(email, besides=locked)
         locked.full_clean()
         locked.save(update_fields=["display_name", "email", "role", "group", "status"])
         if not User.objects.filter(role=Role.ROOT, status=UserStatus.ENABLED).exists():

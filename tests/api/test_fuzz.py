@@ -21,7 +21,7 @@ from tests.support.processes import ROOT, WebProcess, web_processes
 pytestmark = pytest.mark.django_db(transaction=True)
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 SEED = os.environ.get("FUZZ_SEED", "1")
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "2")
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "1")
 """Random cases an operation, and chains of operations."""
 PHASES = os.environ.get("FUZZ_PHASES", "examples,fuzzing,stateful")
 """``coverage`` tries every rule of every field as well, in some three thousand cases; it takes minutes."""

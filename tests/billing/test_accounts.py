@@ -1,10 +1,9 @@
 """Giving people quota."""
 
 import pytest
-from django.core.exceptions import ValidationError
 
 from accounts.models import User, UserStatus
-from accounts.services import PermissionDeniedError
+from accounts.services import PermissionDeniedError, UsernameTakenError
 from billing.models import LedgerEntry, QuotaAccount
 from billing.services import accounts
 from billing.services.accounts import InvalidAmountError
@@ -163,7 +162,7 @@ def test_a_person_whose_quota_is_refused_is_not_created(quota: int) -> None:
 def test_a_person_who_is_refused_gets_no_account() -> None:
     make_user(username="ada")
 
-    with pytest.raises(ValidationError):
+    with pytest.raises(UsernameTakenError):
         accounts.create_user(actor=make_root(), username="ADA", password="p", quota=5, at=NOON)
 
     assert QuotaAccount.objects.count() == 2
