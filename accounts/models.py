@@ -50,6 +50,11 @@ class UserQuerySet(models.QuerySet["User"]):
             return self.present().filter(role=Role.USER)
         return self.none()
 
+    def self_or_manageable_by(self, actor: "User") -> "UserQuerySet":
+        """Whose keys somebody may handle: their own, and those of whom they may change."""
+        below = self.manageable_by(actor).values("pk")
+        return self.filter(models.Q(pk=actor.pk) | models.Q(pk__in=below))
+
     def search(self, text: str) -> "UserQuerySet":
         """By the beginning of the name or e-mail, or by the exact number."""
         found = models.Q(username__istartswith=text) | models.Q(email__istartswith=text)

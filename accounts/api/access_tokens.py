@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -12,7 +11,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from accounts import services
-from accounts.api.auth import ApiRequest, requires
+from accounts.api.auth import ApiRequest, owner_of, requires
 from accounts.api.idempotency import idempotent
 from accounts.models import AccessToken, Scope, User
 from oneapi_admin.lib.api.fields import Body, Id, Moment, Name, PathId, Time
@@ -67,7 +66,7 @@ class AccessTokenListQuery(PageQuery):
 @requires(Scope.ADMIN, is_read=True)
 def list_access_tokens(request: ApiRequest, page_query: Query[AccessTokenListQuery]) -> object:
     """A user's access tokens, newest first."""
-    owner = _owner(request, page_query.user_id)
+    owner = owner_of(request, page_query.user_id)
     return page(AccessToken.objects.filter(user=owner), page_query, AccessTokenOut.of)
 
 
@@ -88,7 +87,7 @@ def create_access_token(request: ApiRequest, data: AccessTokenIn) -> NewAccessTo
 @idempotent(201)
 def create_access_token_for(request: ApiRequest, user_id: PathId, data: AccessTokenIn) -> NewAccessTokenOut:
     """Make an access token for a user below the caller. Its key is shown this once."""
-    return _create(request, _owner(request, user_id), data)
+    return _create(request, owner_of(request, user_id), data)
 
 
 @router.post(
@@ -127,20 +126,7 @@ def _create(request: ApiRequest, owner: User, data: AccessTokenIn) -> NewAccessT
     return NewAccessTokenOut(key=key, **AccessTokenOut.of(token).model_dump())
 
 
-def _owner(request: ApiRequest, user_id: int | None) -> User:
-    """The caller, or somebody below them."""
-    actor = request.auth.user
-    if user_id is None or user_id == actor.pk:
-        return actor
-    owner: User = get_object_or_404(User.objects.manageable_by(actor), pk=user_id)
-    return owner
-
-
 def _manageable(request: ApiRequest, token_id: int) -> AccessToken:
-    token: AccessToken = get_object_or_404(_manageable_tokens(request.auth.user), pk=token_id)
+    owners = User.objects.self_or_manageable_by(request.auth.user)
+    token: AccessToken = get_object_or_404(AccessToken, user__in=owners, pk=token_id)
     return token
-
-
-def _manageable_tokens(actor: User) -> QuerySet[AccessToken]:
-    below = User.objects.manageable_by(actor).values("pk")
-    return AccessToken.objects.filter(user=actor) | AccessToken.objects.filter(user__in=below)

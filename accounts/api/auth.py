@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from ninja.operation import Operation
@@ -100,6 +101,18 @@ class SessionAuth(APIKeyCookie):
 
 
 AUTH = [AccessTokenAuth(), SessionAuth()]
+
+
+def owner_of(request: ApiRequest, user_id: int | None) -> User:
+    """Whose keys an operation is about: the caller's own, or those of somebody below them.
+
+    :raises Http404: if the caller may not manage this person
+    """
+    actor = request.auth.user
+    if user_id is None or user_id == actor.pk:
+        return actor
+    owner: User = get_object_or_404(User.objects.manageable_by(actor), pk=user_id)
+    return owner
 
 
 def requires(

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.api.auth import ApiRequest, requires
+from accounts.api.auth import ApiRequest, owner_of, requires
 from accounts.api.idempotency import idempotent
 from accounts.models import Scope, Token, User
 from billing.api.schemas import NewTokenOut, StatusName, TokenOut, token_etag
@@ -61,7 +61,7 @@ class TokenListQuery(PageQuery):
 @requires(Scope.TOKENS, is_read=True)
 def list_tokens(request: ApiRequest, page_query: Query[TokenListQuery]) -> object:
     """A user's tokens, newest first."""
-    owner = _owner(request, page_query.user_id)
+    owner = owner_of(request, page_query.user_id)
     return page(_tokens().filter(user=owner), page_query, TokenOut.of)
 
 
@@ -70,7 +70,7 @@ def list_tokens(request: ApiRequest, page_query: Query[TokenListQuery]) -> objec
 @idempotent(201)
 def create_token(request: ApiRequest, data: TokenIn) -> NewTokenOut:
     """Make a token. Its key is shown this once."""
-    owner = _owner(request, data.user_id)
+    owner = owner_of(request, data.user_id)
     token, key = services.create_token(user=owner, **data.model_dump(exclude={"user_id"}))
     return _shown_once(_tokens().get(pk=token.pk), key)
 
@@ -141,20 +141,9 @@ def _tokens() -> QuerySet[Token]:
     return Token.objects.select_related("quota", "user")
 
 
-def _owner(request: ApiRequest, user_id: int | None) -> User:
-    """The caller, or somebody below them."""
-    actor = request.auth.user
-    if user_id is None or user_id == actor.pk:
-        return actor
-    owner: User = get_object_or_404(User.objects.manageable_by(actor), pk=user_id)
-    return owner
-
-
 def _manageable(request: ApiRequest, token_id: int) -> Token:
-    actor = request.auth.user
-    below = User.objects.manageable_by(actor).values("pk")
-    mine_or_below = _tokens().filter(user=actor) | _tokens().filter(user__in=below)
-    token: Token = get_object_or_404(mine_or_below, pk=token_id)
+    owners = User.objects.self_or_manageable_by(request.auth.user)
+    token: Token = get_object_or_404(_tokens(), user__in=owners, pk=token_id)
     return token
 
 

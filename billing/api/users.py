@@ -130,9 +130,7 @@ def get_user(request: ApiRequest, response: HttpResponse, user_id: PathId) -> Us
 def update_user(request: ApiRequest, response: HttpResponse, user_id: PathId, data: UserPatch) -> UserOut:
     """Change a user's details, role, status or password."""
     with transaction.atomic(durable=True):
-        person = _visible(request, user_id)
-        locked = User.objects.select_for_update().get(pk=person.pk)
-        check_if_match(request, user_etag(locked))
+        locked = _locked(request, user_id)
         present = {
             name: getattr(locked, name) for name in ("display_name", "email", "role", "group", "status")
         }
@@ -156,9 +154,7 @@ def update_user(request: ApiRequest, response: HttpResponse, user_id: PathId, da
 def delete_user(request: ApiRequest, user_id: PathId) -> HttpResponse:
     """Delete a user: they can neither sign in nor call any more; their statement stays."""
     with transaction.atomic(durable=True):
-        person = _visible(request, user_id)
-        locked = User.objects.select_for_update().get(pk=person.pk)
-        check_if_match(request, user_etag(locked))
+        locked = _locked(request, user_id)
         present = {name: getattr(locked, name) for name in ("display_name", "email", "role", "group")}
         people.update_user(actor=request.auth.user, user=locked, **present, status=UserStatus.DELETED)
     return HttpResponse(status=204)
@@ -201,6 +197,13 @@ def adjust(request: ApiRequest, user_id: PathId, data: AdjustmentIn) -> EntryOut
 def _visible(request: ApiRequest, user_id: int) -> User:
     person: User = get_object_or_404(queries.people(actor=request.auth.user), pk=user_id)
     return person
+
+
+def _locked(request: ApiRequest, user_id: int) -> User:
+    """The person, who stays as they are until the transaction ends, if it is the version that was read."""
+    locked: User = User.objects.select_for_update().get(pk=_visible(request, user_id).pk)
+    check_if_match(request, user_etag(locked))
+    return locked
 
 
 def _check_password(password: str, person: User) -> None:

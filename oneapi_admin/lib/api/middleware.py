@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from oneapi_admin.lib.api.problems import MEDIA_TYPE, problem_response
+from oneapi_admin.lib.api.problems import MEDIA_TYPE, domain_problem, problem_response
 from oneapi_admin.lib.api.rate_limits import RateLimitedError, count_address, set_headers
 
 PREFIX = "/api/v1/"
@@ -33,9 +33,7 @@ class ApiMiddleware:
         try:
             count_address(request)
         except RateLimitedError as exc:
-            return problem_response(
-                request, status=exc.http_status, detail=str(exc), code=exc.code, remedy=exc.remedy_text
-            )
+            return domain_problem(request, exc)
         response = self.get_response(request)
         if response.status_code < 400 or response.headers.get("Content-Type", "") == MEDIA_TYPE:
             return response

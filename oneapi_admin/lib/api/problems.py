@@ -92,7 +92,7 @@ def problem_response(
 
 def add_handlers(api: NinjaAPI) -> None:
     """Have an API answer whatever its operations raise with a problem."""
-    api.add_exception_handler(DomainError, _domain_error)
+    api.add_exception_handler(DomainError, domain_problem)
     api.add_exception_handler(ModelValidationError, _invalid_model)
     api.add_exception_handler(ValidationError, _invalid_request)
     api.add_exception_handler(HttpError, _http_error)
@@ -103,7 +103,10 @@ def add_handlers(api: NinjaAPI) -> None:
     api.add_exception_handler(Exception, _unforeseen)
 
 
-def _domain_error(request: HttpRequest, exc: Any) -> HttpResponse:
+def domain_problem(request: HttpRequest, exc: Any) -> HttpResponse:
+    """
+    :param exc: a ``DomainError``
+    """
     return problem_response(
         request, status=exc.http_status, detail=str(exc), code=exc.code, remedy=exc.remedy_text
     )
@@ -151,7 +154,7 @@ def _http_error(request: HttpRequest, exc: Any) -> HttpResponse:
             remedy=_("Access tokens are made on the Settings page."),
         )
     if isinstance(exc.__cause__, DomainError):  # what the parser said
-        return _domain_error(request, exc.__cause__)
+        return domain_problem(request, exc.__cause__)
     return problem_response(request, status=exc.status_code, detail=str(exc))
 
 
