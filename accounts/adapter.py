@@ -3,9 +3,9 @@
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
-from accounts import services
+from accounts.services.site import is_signup_open
 
 
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002  allauth passes it
-        return services.is_signup_open()
+        return is_signup_open()

@@ -5,7 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import services
+from accounts.services import idempotency
 
 KEPT = timedelta(hours=48)
 _PORTION = 10_000
@@ -15,5 +15,5 @@ _PORTION = 10_000
 def forget_idempotency_keys() -> None:
     """Delete the answers that nobody will ask for again."""
     before = timezone.now() - KEPT
-    while services.forget_idempotency_records(before=before, limit=_PORTION) == _PORTION:
+    while idempotency.forget_idempotency_records(before=before, limit=_PORTION) == _PORTION:
         pass

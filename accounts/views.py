@@ -16,10 +16,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.i18n import set_language as django_set_language
 from django_htmx.http import trigger_client_event
 
-from accounts import services
 from accounts.forms import BROWSER, AccessTokenForm, LanguageForm, ProfileForm, RotationForm
 from accounts.http import UserHttpRequest
 from accounts.models import AccessToken, User
+from accounts.services import access_tokens, users
 from oneapi_admin.lib.http import LIST_CHANGED, changed, panel
 from oneapi_admin.lib.pagination import page_of
 
@@ -32,7 +32,7 @@ def settings(request: UserHttpRequest) -> HttpResponse:
         request.POST if request.method == "POST" else None, initial={"display_name": user.display_name}
     )
     if form.is_valid():
-        services.set_display_name(user=user, display_name=form.cleaned_data["display_name"])
+        users.set_display_name(user=user, display_name=form.cleaned_data["display_name"])
         messages.success(request, _("Your settings were saved."))
         return redirect("portal:settings")
     return _settings_page(request, form, LanguageForm(initial={"language": user.language or BROWSER}))
@@ -45,7 +45,7 @@ def settings_language(request: UserHttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _settings_page(request, ProfileForm(initial={"display_name": request.user.display_name}), form)
     language = form.cleaned_data["language"]
-    services.set_language(user=request.user, language=language)
+    users.set_language(user=request.user, language=language)
     with translation.override(language or translation.get_language()):
         messages.success(request, _("Your language was saved."))
     response = redirect("portal:settings")
@@ -59,7 +59,7 @@ def set_language(request: HttpRequest) -> HttpResponse:
     response = django_set_language(request)
     language = request.POST.get("language", "")
     if isinstance(request.user, User) and language in dict(site.LANGUAGES):
-        services.set_language(user=request.user, language=language)
+        users.set_language(user=request.user, language=language)
     return response
 
 
@@ -71,7 +71,7 @@ def access_token_create(request: UserHttpRequest) -> HttpResponse:
     form = AccessTokenForm(data, user=request.user, at=timezone.now())
     if form.is_valid():
         chosen = {name: form.cleaned_data[name] for name in ("name", "scopes", "expires_at")}
-        token, key = services.create_access_token(actor=request.user, user=request.user, **chosen)
+        token, key = access_tokens.create_access_token(actor=request.user, user=request.user, **chosen)
         response = panel(request, "portal/access_token_created.html", {"token": token, "key": key})
         return trigger_client_event(response, LIST_CHANGED, {})
     status = 422 if form.is_bound else 200
@@ -87,8 +87,8 @@ def access_token_rotate(request: UserHttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         grace: timedelta = form.cleaned_data["grace"]
         try:
-            key = services.rotate_access_token(token=token, grace=grace, at=timezone.now())
-        except services.AccessTokenGoneError as exc:
+            key = access_tokens.rotate_access_token(token=token, grace=grace, at=timezone.now())
+        except access_tokens.AccessTokenGoneError as exc:
             raise Http404 from exc
         token.refresh_from_db()
         response = panel(request, "portal/access_token_rotated.html", {"token": token, "key": key})
@@ -102,7 +102,7 @@ def access_token_rotate(request: UserHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def access_token_revoke(request: UserHttpRequest, pk: int) -> HttpResponse:
     token = _own_access_token(request, pk)
-    services.revoke_access_token(token=token)
+    access_tokens.revoke_access_token(token=token)
     message = _("Access token “%(name)s” was revoked.") % {"name": token.name}
     return changed(request, message=message, url=reverse("portal:settings"))
 

@@ -135,7 +135,7 @@ def main() -> int:
         from django.test.utils import CaptureQueriesContext
 
         from accounts.models import User
-        from accounts.services import create_access_token
+        from accounts.services.access_tokens import create_access_token
 
         _token, key = create_access_token(
             actor=None, user=User.objects.get(pk=ids["user"]), name="bench", scopes=["admin"]

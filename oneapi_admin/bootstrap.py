@@ -18,8 +18,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from accounts import services as people
 from accounts.models import Role, User, all_scopes
+from accounts.services import access_tokens
+from accounts.services.tokens import TOKEN_PREFIX
 from billing.services import accounts, tokens
 from oneapi_admin import sandbox_channel
 from oneapi_admin.lib.secrets import TOKEN_KEY_LENGTH
@@ -117,17 +118,17 @@ def _first_start(say: Say) -> None:
     if key:
         tokens.create_token(user=root, name=INITIAL_NAME, key=key)
     if access_token:
-        people.create_access_token(
+        access_tokens.create_access_token(
             actor=None, user=root, name=INITIAL_NAME, scopes=all_scopes(), key=access_token
         )
 
 
 def _token_key() -> str:
-    key: str = settings.INITIAL_ROOT_TOKEN.removeprefix(people.TOKEN_PREFIX)
+    key: str = settings.INITIAL_ROOT_TOKEN.removeprefix(TOKEN_PREFIX)
     if key and not _TOKEN_KEY.fullmatch(key):
         raise BootstrapError(
             f"INITIAL_ROOT_TOKEN must be {TOKEN_KEY_LENGTH} letters and digits, with or without"
-            f" “{people.TOKEN_PREFIX}” before them; this one has {len(key)} characters."
+            f" “{TOKEN_PREFIX}” before them; this one has {len(key)} characters."
         )
     return key
 

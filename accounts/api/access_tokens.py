@@ -10,10 +10,10 @@ from django.utils import timezone
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from accounts import services
 from accounts.api.auth import ApiRequest, owner_of, requires
 from accounts.api.idempotency import idempotent
 from accounts.models import AccessToken, Scope, User
+from accounts.services import access_tokens as services
 from oneapi_admin.lib.api.fields import Body, Id, Moment, Name, PathId, Time
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page

@@ -15,7 +15,8 @@ from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf, contribute_operation_callback
 
 from accounts.models import AccessToken, Scope, User
-from accounts.services import PermissionDeniedError, use_access_token
+from accounts.services.access_tokens import use_access_token
+from accounts.services.permissions import PermissionDeniedError
 from oneapi_admin.lib.api.rate_limits import count_request
 from oneapi_admin.lib.errors import DomainError
 

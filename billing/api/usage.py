@@ -12,7 +12,7 @@ from pydantic import Field
 
 from accounts.api.auth import ApiRequest, requires
 from accounts.models import Scope, User
-from accounts.services import PermissionDeniedError
+from accounts.services.permissions import PermissionDeniedError
 from billing.api.schemas import Usd
 from billing.models import UsageRecord
 from billing.queries import usage as queries

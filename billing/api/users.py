@@ -11,10 +11,10 @@ from django.utils import timezone
 from ninja import Query, Router
 from pydantic import AfterValidator, Field
 
-from accounts import services as people
 from accounts.api.auth import ApiRequest, requires
 from accounts.api.idempotency import idempotent, ledger_key
 from accounts.models import Scope, User, UserStatus
+from accounts.services import users as people
 from billing.api.schemas import (
     Amount,
     EntryOut,

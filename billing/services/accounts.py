@@ -6,8 +6,9 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts import services as people
 from accounts.models import User
+from accounts.services import users as people
+from accounts.services.permissions import check_may_manage
 from billing.models import EntryKind, LedgerEntry, QuotaAccount, WebhookEvent
 from billing.services import ledger, webhooks
 from oneapi_admin.lib.errors import DomainError
@@ -39,7 +40,7 @@ class QuotaHeldError(DomainError):
 def create_user(*, actor: User | None, at: datetime, quota: int = 0, **person: Any) -> User:
     """Create a person with an account, and top it up when ``quota`` is given.
 
-    :param person: what ``accounts.services.create_user`` takes
+    :param person: what ``accounts.services.users.create_user`` takes
     """
     with transaction.atomic():
         user = people.create_user(actor=actor, **person)
@@ -70,7 +71,7 @@ def top_up(
     :raises InvalidAmountError: if it is outside that range
     :raises PermissionDeniedError: if the actor may not top this person up
     """
-    people.check_may_manage(actor=actor, user=user)
+    check_may_manage(actor=actor, user=user)
     with transaction.atomic():
         open_account(user=user)
         return _post_top_up(
@@ -88,7 +89,7 @@ def adjust(
     :raises QuotaHeldError: if less would be left than calls in flight hold
     :raises PermissionDeniedError: if the actor may not change this person's quota
     """
-    people.check_may_manage(actor=actor, user=user)
+    check_may_manage(actor=actor, user=user)
     if quota == 0 or abs(quota) > MAX_QUOTA:
         raise InvalidAdjustmentError(max=MAX_QUOTA)
     posting = ledger.Posting(

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from accounts.services import PermissionDeniedError
+from accounts.services.permissions import PermissionDeniedError
 from billing.models import EntryKind, LedgerEntry, QuotaAccount, WebhookEvent
 from billing.services import ledger, webhooks
 from billing.services.accounts import InvalidAmountError

@@ -6,8 +6,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts import services as people
 from accounts.models import Token, TokenStatus, User
+from accounts.services import tokens as keys
 from billing.models import TokenQuota
 from billing.services.accounts import open_account
 from oneapi_admin.lib.quota import MAX_QUOTA
@@ -32,7 +32,7 @@ def create_token(
     _check_limit(quota_limit)
     with transaction.atomic():
         open_account(user=user)
-        token, plaintext = people.create_token(
+        token, plaintext = keys.create_token(
             user=user,
             name=name,
             expires_at=expires_at,
@@ -78,7 +78,7 @@ def rotate_token(*, token: Token) -> str:
 
     :returns: the new key, ``sk-…``, which is shown once and stored nowhere
     """
-    return people.rotate_token(token=token)
+    return keys.rotate_token(token=token)
 
 
 def delete_token(*, token: Token) -> None:

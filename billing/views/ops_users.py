@@ -15,10 +15,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
-from accounts import services as people_services
 from accounts.decorators import operator_required
 from accounts.http import UserHttpRequest
 from accounts.models import Role, SiteSettings, User, UserStatus
+from accounts.services import site
+from accounts.services import users as people
 from billing.forms.users import PasswordForm, TopUpForm, UserCreateForm, UserEditForm
 from billing.queries import users as queries
 from billing.services import accounts as services
@@ -142,7 +143,7 @@ def user_edit(request: UserHttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             fields = {"role": person.role, **form.cleaned_data}
-            people_services.update_user(actor=request.user, user=person, **fields)
+            people.update_user(actor=request.user, user=person, **fields)
         except (DomainError, ValidationError) as exc:
             form.add_error(None, _errors_of(exc))
         else:
@@ -159,7 +160,7 @@ def user_password(request: UserHttpRequest, pk: int) -> HttpResponse:
     form = PasswordForm(request.POST if request.method == "POST" else None, person=person)
     if form.is_valid():
         generated = "" if form.cleaned_data["password"] else random_key(PASSWORD_LENGTH)
-        people_services.set_password(
+        people.set_password(
             actor=request.user, user=person, password=generated or form.cleaned_data["password"]
         )
         if person == request.user:
@@ -175,7 +176,7 @@ def user_password(request: UserHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def user_signup(request: UserHttpRequest) -> HttpResponse:
     is_open = request.POST.get("is_signup_open") == "on"
-    people_services.set_signup_open(actor=request.user, is_open=is_open)
+    site.set_signup_open(actor=request.user, is_open=is_open)
     messages.success(request, _("People can sign up now.") if is_open else _("Nobody can sign up now."))
     return redirect("ops:users")
 

@@ -9,8 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db import OperationalError, connections
 from django.db.models import QuerySet
 
-from accounts import services
 from accounts.models import AccessToken, Scope, User, UserStatus
+from accounts.services import access_tokens as services
 from tests.factories import NOON, make_admin, make_root, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,10 +9,11 @@ from django.core.exceptions import ValidationError
 from django.db import connection, connections
 from django.test import RequestFactory
 
-from accounts import services
 from accounts.adapter import AccountAdapter
 from accounts.models import AccessToken, Role, SiteSettings, User, UserStatus
-from accounts.services import EmailTakenError, LastRootError, PermissionDeniedError, UsernameTakenError
+from accounts.services import access_tokens, site, users
+from accounts.services.permissions import PermissionDeniedError
+from accounts.services.users import EmailTakenError, LastRootError, UsernameTakenError
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.secrets import key_digest
 from tests.factories import NOON, make_admin, make_root, make_user
@@ -21,14 +22,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def create(actor: User | None, **fields) -> User:
-    return services.create_user(
-        actor=actor, **{"username": "ada", "password": "a long pass phrase", **fields}
-    )
+    return users.create_user(actor=actor, **{"username": "ada", "password": "a long pass phrase", **fields})
 
 
 def update(actor: User, user: User, **fields) -> User:
     names = ("display_name", "email", "role", "group", "status")
-    return services.update_user(
+    return users.update_user(
         actor=actor, user=user, **{**{name: getattr(user, name) for name in names}, **fields}
     )
 
@@ -250,7 +249,7 @@ def test_a_deleted_person_is_out_of_reach_and_their_name_stays_taken() -> None:
     with pytest.raises(PermissionDeniedError):
         update(root, user, status=UserStatus.ENABLED)
     with pytest.raises(PermissionDeniedError):
-        services.set_password(actor=root, user=user, password="a new pass phrase")
+        users.set_password(actor=root, user=user, password="a new pass phrase")
     with pytest.raises(UsernameTakenError):
         create(root)
 
@@ -293,7 +292,7 @@ def test_people_are_found_by_their_number() -> None:
 def test_a_new_password_works_and_the_old_one_does_not() -> None:
     user = make_user(username="ada")
 
-    services.set_password(actor=make_admin(), user=user, password="another pass phrase")
+    users.set_password(actor=make_admin(), user=user, password="another pass phrase")
 
     assert authenticate(username="ada", password="another pass phrase") == user
     assert authenticate(username="ada", password="a long pass phrase") is None
@@ -304,7 +303,7 @@ def test_an_administrator_sets_no_operators_password(make_person) -> None:
     person = make_person()
 
     with pytest.raises(PermissionDeniedError):
-        services.set_password(actor=make_admin(), user=person, password="another pass phrase")
+        users.set_password(actor=make_admin(), user=person, password="another pass phrase")
 
     assert User.objects.get(pk=person.pk).check_password("a long pass phrase")
 
@@ -314,7 +313,7 @@ def test_operators_open_and_close_the_sign_up() -> None:
     seen = [AccountAdapter(request).is_open_for_signup(request)]
 
     for actor, is_open in ((make_admin(), True), (make_root(), False)):
-        services.set_signup_open(actor=actor, is_open=is_open)
+        site.set_signup_open(actor=actor, is_open=is_open)
         seen.append(AccountAdapter(request).is_open_for_signup(request))
 
     assert seen == [False, True, False]
@@ -322,13 +321,13 @@ def test_operators_open_and_close_the_sign_up() -> None:
 
 def test_others_do_not_open_the_sign_up() -> None:
     with pytest.raises(PermissionDeniedError):
-        services.set_signup_open(actor=make_user(), is_open=True)
+        site.set_signup_open(actor=make_user(), is_open=True)
 
     assert not SiteSettings.objects.get().is_signup_open
 
 
 def test_a_management_key_is_shown_once_and_stored_as_a_hash() -> None:
-    token, key = services.create_access_token(
+    token, key = access_tokens.create_access_token(
         actor=None, scopes=["read"], user=make_user(), name="report", expires_at=NOON
     )
 
@@ -343,9 +342,11 @@ def test_a_management_key_is_shown_once_and_stored_as_a_hash() -> None:
 
 
 def test_a_revoked_management_key_is_gone() -> None:
-    token, _key = services.create_access_token(actor=None, scopes=["read"], user=make_user(), name="report")
+    token, _key = access_tokens.create_access_token(
+        actor=None, scopes=["read"], user=make_user(), name="report"
+    )
 
-    services.revoke_access_token(token=token)
+    access_tokens.revoke_access_token(token=token)
 
     assert not AccessToken.objects.exists()
 
@@ -353,18 +354,18 @@ def test_a_revoked_management_key_is_gone() -> None:
 @pytest.mark.parametrize("name", ["", "n" * 65])
 def test_a_management_key_needs_a_name(name: str) -> None:
     with pytest.raises(ValidationError):
-        services.create_access_token(actor=None, scopes=["read"], user=make_user(), name=name)
+        access_tokens.create_access_token(actor=None, scopes=["read"], user=make_user(), name=name)
 
 
 def test_a_display_name_and_a_language_are_a_persons_own() -> None:
     user = make_user(username="ada")
 
-    services.set_display_name(user=user, display_name="伯爵夫人")
-    services.set_language(user=user, language="zh-hans")
+    users.set_display_name(user=user, display_name="伯爵夫人")
+    users.set_language(user=user, language="zh-hans")
 
     stored = User.objects.get(pk=user.pk)
     assert (stored.name, stored.language) == ("伯爵夫人", "zh-hans")
-    services.set_display_name(user=user, display_name="")
+    users.set_display_name(user=user, display_name="")
     assert User.objects.get(pk=user.pk).name == "ada"
     with pytest.raises(ValidationError):
-        services.set_display_name(user=user, display_name="d" * 65)
+        users.set_display_name(user=user, display_name="d" * 65)

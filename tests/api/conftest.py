@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts.models import User
-from accounts.services import create_access_token
+from accounts.services.access_tokens import create_access_token
 from tests.factories import make_root
 
 PROBLEM = "application/problem+json"

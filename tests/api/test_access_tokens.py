@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import AccessToken
-from accounts.services import create_access_token
+from accounts.services.access_tokens import create_access_token
 from oneapi_admin.lib.secrets import key_digest
 from tests.api.conftest import Program
 from tests.factories import make_admin, make_root, make_user

@@ -7,8 +7,8 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from accounts import services
 from accounts.models import AccessToken, Role, User, UserStatus
+from accounts.services import access_tokens, tokens
 from tests.api.conftest import Program
 from tests.factories import balance_of, make_admin, make_root, make_user
 
@@ -67,7 +67,7 @@ def test_another_scheme_is_as_good_as_none(program, header: str) -> None:
 
 
 def test_the_key_of_a_token_for_models_opens_nothing() -> None:
-    _token, key = services.create_token(user=make_root(), name="for models")
+    _token, key = tokens.create_token(user=make_root(), name="for models")
 
     assert Program(key).get("/me").code == "invalid_access_token"
 
@@ -75,9 +75,9 @@ def test_the_key_of_a_token_for_models_opens_nothing() -> None:
 def test_an_expired_key_is_refused() -> None:
     gone, late = timezone.now(), timezone.now() + timedelta(hours=1)
     keys = [
-        services.create_access_token(actor=None, user=make_user(), name="n", scopes=["read"], expires_at=at)[
-            1
-        ]
+        access_tokens.create_access_token(
+            actor=None, user=make_user(), name="n", scopes=["read"], expires_at=at
+        )[1]
         for at in (gone, late)
     ]
 
@@ -86,7 +86,7 @@ def test_an_expired_key_is_refused() -> None:
 
 def test_a_revoked_key_is_refused(program) -> None:
     asks = program(make_user())
-    services.revoke_access_token(token=AccessToken.objects.get())
+    access_tokens.revoke_access_token(token=AccessToken.objects.get())
 
     assert asks.get("/me").code == "invalid_access_token"
 
@@ -282,7 +282,7 @@ def test_an_administrators_token_does_not_see_root(program) -> None:
 )
 def test_an_administrators_token_does_not_touch_root(program, method: str, path: str, body: object) -> None:
     root = make_root()
-    root_token, _key = services.create_token(user=root, name="roots")
+    root_token, _key = tokens.create_token(user=root, name="roots")
     program(root)
     numbers = {"id": root.pk, "token": root_token.pk, "access_token": AccessToken.objects.get().pk}
     asks = program(make_admin())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from accounts.models import User
-from accounts.services import create_access_token
+from accounts.services.access_tokens import create_access_token
 from billing.models import LedgerEntry
 from tests.factories import balance_of, make_admin, make_user
 from tests.support.processes import ROOT, WebProcess, web_processes

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from accounts.models import AccessToken, User
-from accounts.services import create_access_token
+from accounts.services.access_tokens import create_access_token
 from billing.services.audit import audit_ledger
 from tests.factories import make_admin, make_channel, make_root, make_token, make_user
 from tests.support.processes import ROOT, WebProcess, web_processes

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from accounts.models import User
-from accounts.services import create_access_token
+from accounts.services.access_tokens import create_access_token
 from billing.services import webhooks
 from oneapi_admin.api import api
 from redemption.services import create_batch

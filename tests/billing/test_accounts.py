@@ -3,7 +3,8 @@
 import pytest
 
 from accounts.models import User, UserStatus
-from accounts.services import PermissionDeniedError, UsernameTakenError
+from accounts.services.permissions import PermissionDeniedError
+from accounts.services.users import UsernameTakenError
 from billing.models import LedgerEntry, QuotaAccount
 from billing.services import accounts
 from billing.services.accounts import InvalidAmountError

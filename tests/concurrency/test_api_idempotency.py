@@ -14,7 +14,7 @@ from django.db import connection
 
 from accounts.api import idempotency
 from accounts.models import User
-from accounts.services import create_access_token
+from accounts.services.access_tokens import create_access_token
 from billing.models import LedgerEntry
 from billing.services.audit import audit_ledger
 from tests.factories import balance_of, make_admin, make_user

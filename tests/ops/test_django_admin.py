@@ -6,7 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AccessToken, Token, User
-from accounts.services import create_access_token
+from accounts.services.access_tokens import create_access_token
 from billing.models import BalanceSnapshot, Channel, LedgerEntry, QuotaAccount
 from redemption.models import RedemptionCode
 from redemption.services import create_batch

@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AccessToken, User
-from accounts.services import create_access_token
+from accounts.services.access_tokens import create_access_token
 from tests.factories import make_token, make_user
 
 READ_ONLY = ["overview", "tokens", "usage", "usage-export", "statement", "statement-export"]

@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import AccessToken, Token, User
-from accounts.services import create_access_token
+from accounts.services.access_tokens import create_access_token
 from billing.services.calls import settle
 from redemption.services import create_batch
 from tests.factories import NOON, balance_of, make_channel, make_root, make_token, make_user, settlement

@@ -7,7 +7,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AccessToken, Scope, User
-from accounts.services import create_access_token, set_language, use_access_token
+from accounts.services.access_tokens import create_access_token, use_access_token
+from accounts.services.users import set_language
 from oneapi_admin.lib.secrets import key_digest
 from tests.factories import NOON, make_admin, make_root, make_user
 from tests.portal.conftest import HTMX
