@@ -288,6 +288,9 @@ RELAY_MAX_BODY_BYTES = env.int("RELAY_MAX_BODY_BYTES", 32 * 1024 * 1024)
 RELAY_CALL_SECONDS = env.int("RELAY_CALL_SECONDS", 600)
 RELAY_MAX_ATTEMPTS = env.int("RELAY_MAX_ATTEMPTS", 3)
 RELAY_GROUP_COMMIT_SIZE = env.int("RELAY_GROUP_COMMIT_SIZE", 256)
+# Calls in flight in one process; each has a place in the process's journal, 8 KiB on the local disk.
+RELAY_MAX_CALLS = env.int("RELAY_MAX_CALLS", 4096)
+JOURNAL_DIR = env.path("JOURNAL_DIR", DATA_DIR / "journal")
 # A hold outlives the longest call by this much before the sweeper gives it back.
 HOLD_GRACE_SECONDS = env.int("HOLD_GRACE_SECONDS", 30)
 

@@ -1,8 +1,10 @@
 """The relay: ``/v1`` as one raw ASGI callable, outside Django's request cycle."""
 
 import asyncio
+import contextlib
 
 import structlog
+from django.conf import settings
 from pyreqwest.client import Client
 
 from billing.services.callers import check_model
@@ -12,20 +14,24 @@ from relay.calls import Call
 from relay.chat import parse_chat_request
 from relay.errors import (
     InternalError,
+    JournalUnavailableError,
     MethodNotAllowedError,
     MissingTokenError,
     ModelNotFoundError,
     NotFoundError,
+    StoreUnavailableError,
     envelope,
     headers_of,
 )
 from relay.forward import serve_call
 from relay.http import PREFLIGHT, DisconnectedError, Receive, Request, Scope, Send
+from relay.journal import Journal
 from relay.metering import Metering
 from relay.upstream import build_client
 
 logger = structlog.get_logger(__name__)
 
+_UPKEEP_EVERY_S = 5
 _CREATED = 1626777600
 """The ``created`` of every model, as One API gives it: clients expect a number and read nothing into it."""
 
@@ -36,21 +42,45 @@ class RelayApp:
     def __init__(self) -> None:
         self._metering: Metering | None = None
         self._client: Client | None = None
+        self._upkeep: asyncio.Task[None] | None = None
 
     async def startup(self) -> None:
-        self._metering = Metering()
         self._client = build_client()
+        self._start_metering()
+        self._upkeep = asyncio.create_task(self._keep_up())
 
     async def shutdown(self, seconds: float) -> None:
         """Make every charge durable, then let go of the upstream connections."""
-        try:
-            async with asyncio.timeout(seconds):
-                if self._metering is not None:
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+        if self._metering is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
                     await self._metering.drain()
-        except TimeoutError:
-            logger.exception("relay.stopped_unsettled")
+            await self._metering.close()
         if self._client is not None:
             await self._client.close()
+
+    def _start_metering(self) -> None:
+        """Without a place on the disk for what the ledger may not take, calls are refused; pages are not."""
+        try:
+            self._metering = Metering(Journal(settings.JOURNAL_DIR, slots=settings.RELAY_MAX_CALLS))
+        except OSError:
+            logger.exception("relay.no_journal", folder=str(settings.JOURNAL_DIR))
+
+    async def _keep_up(self) -> None:
+        """Settle what processes that died have left, now and whenever one dies."""
+        while True:
+            if self._metering is None:
+                self._start_metering()
+            else:
+                try:
+                    await self._metering.recover()
+                except StoreUnavailableError:
+                    logger.warning("relay.recovery_waits_for_database")
+                except Exception:
+                    logger.exception("relay.recovery_failed")
+            await asyncio.sleep(_UPKEEP_EVERY_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request.of(scope, receive, send)
@@ -114,8 +144,10 @@ class RelayApp:
         return models & set(caller.allowed_models) if caller.allowed_models else models
 
     def _parts(self) -> tuple[Metering, Client]:
-        if self._metering is None or self._client is None:
+        if self._client is None:
             raise RuntimeError("the relay was not started: the server has to speak ASGI's lifespan protocol")
+        if self._metering is None:
+            raise JournalUnavailableError
         return self._metering, self._client
 
 

@@ -14,6 +14,7 @@ from oneapi_admin.lib.errors import DomainError
 from relay.chat import ChatRequest
 from relay.metering import Metering
 from relay.planning import Attempt, CallPlan
+from relay.recovery import RELAY_DIED, Line, StreamSoFar
 from relay.token_counts import count_prompt, count_text
 
 _NOTHING = TokenCounts(prompt=0, completion=0)
@@ -78,7 +79,22 @@ class Call:
 
     def settlement(self, outcome: Outcome) -> Settlement:
         """Price what was served."""
-        counts, source = self._counts(outcome)
+        return self._settlement(outcome, *self._counts(outcome))
+
+    def stream_so_far(self) -> StreamSoFar:
+        """What to charge should this process die while it serves the stream; the prompt is not counted."""
+        counts = TokenCounts(prompt=self.request.rough_prompt(self.request.model), completion=0)
+        outcome = Outcome(status=CallStatus.INTERRUPTED, error_code=RELAY_DIED)
+        settlement = self._settlement(outcome, counts, UsageSource.ESTIMATED)
+        return StreamSoFar(
+            settlement=settlement,
+            price=Line.of(self.attempt.rate, counts),
+            is_free=self.attempt.rate.is_free or not self.plan.multiplier,
+            cost=Line.of(self.attempt.upstream_rate, counts),
+            cost_multiplier=self.attempt.route.cost_multiplier,
+        )
+
+    def _settlement(self, outcome: Outcome, counts: TokenCounts, source: UsageSource) -> Settlement:
         attempt, plan = self.attempt, self.plan
         is_served = source != UsageSource.NONE
         return Settlement(

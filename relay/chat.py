@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from django.utils.translation import gettext_lazy as _
 
 from relay.errors import InvalidRequestError, dump
-from relay.token_counts import bound_prompt
+from relay.token_counts import bound_prompt, rough_prompt
 
 _MAX_INT = 2**31 - 1
 _MAX_CHOICES = 128
@@ -40,6 +40,10 @@ class ChatRequest:
         if model not in self._prompt_bounds:
             self._prompt_bounds[model] = bound_prompt(body=self.body, model=model)
         return self._prompt_bounds[model]
+
+    def rough_prompt(self, model: str) -> int:
+        """About how many tokens the prompt has for a model, without counting it once more."""
+        return rough_prompt(bound=self.prompt_bound(model), model=model)
 
     def upstream_body(self, *, served_model: str, output_limit: int | None) -> bytes:
         """The body for a channel: its name of the model, usage always reported, a limit where we need one."""

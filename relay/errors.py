@@ -135,6 +135,24 @@ class StoreUnavailableError(DomainError):
     remedy = _("Nothing was charged. Try again in a moment.")
 
 
+class JournalUnavailableError(DomainError):
+    code = "internal_error"
+    http_status = 503
+    error_type = "server_error"
+    is_retryable = True
+    message = _("This service has no room on its disk, so it cannot account for the call.")
+    remedy = _("Nothing was charged. Tell the operator; it goes on by itself once there is room.")
+
+
+class TooManyCallsError(DomainError):
+    code = "too_many_calls"
+    http_status = 503
+    error_type = "service_unavailable_error"
+    is_retryable = True
+    message = _("This server has as many calls in flight as it can keep account of.")
+    remedy = _("Nothing was charged. Try again in a moment.")
+
+
 class InternalError(DomainError):
     code = "internal_error"
     http_status = 500

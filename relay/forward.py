@@ -20,7 +20,7 @@ from relay.usage import read_usage
 logger = structlog.get_logger(__name__)
 
 _SETTLE_SECONDS = 10
-"""How long an answer waits for its charge while the database is away; then it goes without the figures."""
+"""How long an answer waits for the ledger; then the journal has its charge, and it goes without figures."""
 _STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache")]
 _AT_ONCE = 0.0
 """A time on the loop's clock that is over."""
@@ -158,6 +158,7 @@ class _Stream:
 
     async def _copy(self) -> None:
         reader = self._opened.response.body_reader
+        self._metering.begin_stream(self._call.request_id, self._call.stream_so_far())
         await self._request.start(200, b"text/event-stream; charset=utf-8", _STREAM_HEADERS)
         while not self._filter.is_done:
             chunk = await reader.read_chunk()
@@ -170,6 +171,7 @@ class _Stream:
         if data:
             self._call.note_first_byte()
             self._is_writing = True
+            self._metering.note_served(self._call.request_id, self._filter.rough_tokens)
             await self._request.write(data, more=True)
             self._is_writing = False
 
@@ -200,11 +202,12 @@ class _Stream:
 
 
 async def _settled(metering: Metering, call: Call, settlement: Settlement) -> Settled | None:
-    """Wait for the charge, but not for ever; it is made all the same."""
+    """Wait for the charge to be durable: in the ledger or, when that takes too long, in the journal."""
     settling = metering.settle(settlement)
     await _wait(settling, _SETTLE_SECONDS)
     if not settling.done():
         logger.warning("relay.answered_before_settled", request_id=call.request_id)
+        await metering.keep(settlement)
         return None
     if settling.exception() is not None:  # logged with the whole settlement where it happened
         logger.warning("relay.answered_unsettled", request_id=call.request_id)
@@ -212,12 +215,12 @@ async def _settled(metering: Metering, call: Call, settlement: Settlement) -> Se
     return settling.result()
 
 
-async def _wait(future: "asyncio.Future[Settled]", seconds: float) -> None:
+async def _wait(future: "asyncio.Future[Settled | None]", seconds: float) -> None:
     """Return when it is done or the time is over: ``asyncio.wait`` for one, at half the price."""
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()
 
-    def wake(_done: "asyncio.Future[Settled] | None" = None) -> None:
+    def wake(_done: "asyncio.Future[Settled | None] | None" = None) -> None:
         if not waiter.done():
             waiter.set_result(None)
 

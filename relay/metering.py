@@ -19,9 +19,11 @@ from billing.services.config import Config, current_version
 from billing.services.holds import Admission, AdmitRequest
 from billing.services.settle import Settled, Settlement
 from relay.chat import ChatRequest
-from relay.errors import StoreUnavailableError
+from relay.errors import StoreUnavailableError, TooManyCallsError
 from relay.group_commit import GroupCommit
+from relay.journal import Journal, JournalFullError
 from relay.planning import CallPlan, ConfigCache, StaleConfigError, plan_call
+from relay.recovery import StreamSoFar, recover
 
 logger = structlog.get_logger(__name__)
 
@@ -34,18 +36,25 @@ Result = Settled | Admission
 
 
 class Metering:
-    """What a relay process has to do with the ledger."""
+    """What a relay process has to do with the ledger, and what it keeps on disk while that is away."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
+        """
+        :param journal: of this process; what was admitted and is not in the ledger has a place in it
+        """
+        self._journal = journal
         self._config = ConfigCache()
         # One thread, one transaction at a time: two would only wait for each other's locks.
         writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         # Under load the writer never pauses; what is rare and short must not wait for it.
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="ledger-aside")
-        self._pending: set[asyncio.Future[Settled]] = set()
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._unsettled: dict[str, Settlement] = {}
+        self._has_settled = asyncio.Event()
         size = settings.RELAY_GROUP_COMMIT_SIZE
         self._calls = GroupCommit(self._commit, executor=writer, max_size=size)
         self._releases = GroupCommit(_release, executor=self._aside, max_size=size)
+        self._syncs = GroupCommit(self._sync, executor=self._disk, max_size=size)
 
     async def admit(
         self, *, request_id: str, key_hash: str, client_ip: str, request: ChatRequest
@@ -54,6 +63,11 @@ class Metering:
 
         :raises DomainError: the refusal
         """
+        request.prompt_bound(request.model)
+        try:
+            self._journal.open(request_id)
+        except JournalFullError as exc:
+            raise TooManyCallsError from exc
 
         def plan(caller: Caller, affordable: int, version: int) -> CallPlan:
             return plan_call(
@@ -64,7 +78,6 @@ class Metering:
                 at=_now(),
             )
 
-        request.prompt_bound(request.model)
         seconds = settings.RELAY_CALL_SECONDS + settings.HOLD_GRACE_SECONDS
         submitted = self._calls.submit(
             AdmitRequest(
@@ -81,17 +94,36 @@ class Metering:
         except asyncio.CancelledError:  # nobody will serve the call: give back what it may have got
             submitted.add_done_callback(partial(self._release_unserved, request_id))
             raise
+        except BaseException:  # it was not admitted
+            self._journal.close_call(request_id)
+            raise
         assert isinstance(outcome, Admission)  # noqa: S101  what comes of a request
         assert isinstance(outcome.plan, CallPlan)  # noqa: S101  it came from plan() above
         return outcome.caller, outcome.plan
 
-    def settle(self, settlement: Settlement) -> "asyncio.Future[Settled]":
-        """Charge a call, however long the database is away and whether or not anybody waits for it."""
-        charge: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
-        self._pending.add(charge)
-        charge.add_done_callback(self._pending.discard)
+    def begin_stream(self, request_id: str, stream: StreamSoFar) -> None:
+        """Keep what a stream is charged should this process die, before anything of it is passed on."""
+        self._journal.begin_serving(request_id, stream.to_record())
+
+    def note_served(self, request_id: str, tokens: int) -> None:
+        """Keep how much of a stream the caller has, before it is passed on."""
+        self._journal.note_progress(request_id, tokens)
+
+    def settle(self, settlement: Settlement) -> "asyncio.Future[Settled | None]":
+        """Charge a call, however long the database is away and whether or not anybody waits for it.
+
+        :returns: done as soon as the charge is durable: with what it came to when the ledger has it, with
+            None when the database is away and the journal has it
+        """
+        charge: asyncio.Future[Settled | None] = asyncio.get_running_loop().create_future()
+        self._unsettled[settlement.request_id] = settlement
         self._submit(settlement, charge)
         return charge
+
+    def keep(self, settlement: Settlement) -> "asyncio.Future[None]":
+        """Put a charge that the ledger does not have yet into the journal; done when it is durable."""
+        self._journal.keep_served(settlement.request_id, settlement.to_record())
+        return self._syncs.submit(settlement.request_id)
 
     async def identify(self, *, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
         """Who is asking, and the configuration, for requests that cost nothing.
@@ -103,32 +135,77 @@ class Metering:
         )
 
     async def drain(self) -> None:
-        """Wait until every settlement is durable."""
-        while self._pending:
-            await asyncio.wait(self._pending)
+        """Wait until every settlement is in the ledger."""
+        while self._unsettled:
+            self._has_settled.clear()
+            await self._has_settled.wait()
         await self._calls.drain()
         await self._releases.drain()
 
+    async def close(self) -> None:
+        """Leave what is not in the ledger to whoever finds the journal."""
+        if self._unsettled:
+            logger.warning("relay.stopped_unsettled", calls=len(self._unsettled))
+        await asyncio.gather(*(self.keep(settlement) for settlement in self._unsettled.values()))
+        await self._syncs.drain()
+        self._journal.close()
+
+    async def recover(self) -> int:
+        """Settle what relay processes that died left in their journals.
+
+        :returns: how many calls that were
+        :raises StoreUnavailableError: if the database is away; what is left is left for the next time
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._aside, self._recover)
+
+    def _recover(self) -> int:
+        try:
+            size = settings.RELAY_GROUP_COMMIT_SIZE
+            return recover(self._journal.path.parent, self._commit, batch_size=size)
+        except _AWAY as exc:
+            connection.close()
+            raise StoreUnavailableError from exc
+
     def _release_unserved(self, request_id: str, admitted: "asyncio.Future[Any]") -> None:
         if admitted.exception() is None:
-            self._releases.submit(request_id)
+            released = self._releases.submit(request_id)
+            released.add_done_callback(lambda _released: self._journal.close_call(request_id))
+        else:
+            self._journal.close_call(request_id)
 
-    def _submit(self, settlement: Settlement, charge: "asyncio.Future[Settled]") -> None:
+    def _submit(self, settlement: Settlement, charge: "asyncio.Future[Settled | None]") -> None:
         self._calls.submit(settlement).add_done_callback(partial(self._end, settlement, charge))
 
     def _end(
-        self, settlement: Settlement, charge: "asyncio.Future[Settled]", tried: "asyncio.Future[Any]"
+        self, settlement: Settlement, charge: "asyncio.Future[Settled | None]", tried: "asyncio.Future[Any]"
     ) -> None:
         error = tried.exception()
         if isinstance(error, StoreUnavailableError):
-            logger.warning("relay.settle_waits_for_database", request_id=settlement.request_id)
-            tried.get_loop().call_later(_RETRY_SECONDS, self._submit, settlement, charge)
-        elif charge.done():  # who waited for it gave up
+            self._wait_for_database(settlement, charge)
             return
-        elif error is not None:
+        self._unsettled.pop(settlement.request_id, None)
+        self._has_settled.set()
+        self._journal.close_call(settlement.request_id)
+        if charge.done():  # who waited for it gave up, or was told that the journal has it
+            return
+        if error is not None:
             charge.set_exception(error)
         else:
             charge.set_result(tried.result())
+
+    def _wait_for_database(self, settlement: Settlement, charge: "asyncio.Future[Settled | None]") -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(_RETRY_SECONDS, self._submit, settlement, charge)
+        if not charge.done():
+            logger.warning("relay.settle_waits_for_database", request_id=settlement.request_id)
+            self.keep(settlement).add_done_callback(partial(_end_without_figures, charge))
+
+    def _sync(self, request_ids: Sequence[str]) -> Sequence[None]:
+        try:
+            self._journal.sync()
+        except OSError:
+            logger.exception("relay.journal_not_durable", calls=len(request_ids))
+        return [None] * len(request_ids)
 
     def _commit(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
         """One transaction for all; when one of them breaks it, each for itself, so that only it fails."""
@@ -176,6 +253,11 @@ class Metering:
         except StaleConfigError:
             self._config.refresh()
             return self._config.get(version)
+
+
+def _end_without_figures(charge: "asyncio.Future[Settled | None]", _kept: "asyncio.Future[None]") -> None:
+    if not charge.done():
+        charge.set_result(None)
 
 
 def _release(request_ids: Sequence[str]) -> Sequence[BaseException | None]:

@@ -14,6 +14,7 @@ _EVENT_END = re.compile(rb"\n\r?\n")
 _REPORTED_USAGE = re.compile(rb'"usage"\s*:\s*[^\sn]')
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null')
 """Only ever structure: inside a JSON text the quotes would be escaped."""
+_BYTES_PER_TOKEN = 4
 _COMMON_NULL_USAGES = (b',"usage":null', b', "usage": null')
 
 
@@ -31,6 +32,10 @@ class EventFilter:
         self._events: list[bytes] = []
         self._covered = 0
         """How many of the events the usage is about: those up to its own."""
+        self._event_count = 0
+        self._size = 0
+        self._envelope = 0
+        """Bytes of the shortest event so far, which says next to nothing."""
         self.usage: TokenCounts | None = None
         self.is_done = False
         self.has_error = False
@@ -42,6 +47,7 @@ class EventFilter:
         whole, self._rest = data[:end], data[end:]
         if not whole or self.is_done:
             return b""
+        self._measure(whole)
         plain = _plain_part(whole)
         if plain:
             self._events.append(plain)
@@ -54,6 +60,12 @@ class EventFilter:
         """The last event of a stream that ended without the blank line after it."""
         return self.feed(b"\n\n") if self._rest.strip() else b""
 
+    @property
+    def rough_tokens(self) -> int:
+        """About how many tokens the events so far carried, without reading them: should we crash now."""
+        said = self._size - self._event_count * self._envelope
+        return max(self._event_count, said // _BYTES_PER_TOKEN)
+
     def served_text(self) -> str:
         """What the events so far said."""
         return _text_of(self._events)
@@ -62,6 +74,12 @@ class EventFilter:
         """What the events said that no usage covers, for counting it."""
         is_covered = self.usage is not None and self.usage.completion
         return _text_of(self._events[self._covered :]) if is_covered else self.served_text()
+
+    def _measure(self, whole: bytes) -> None:
+        count = whole.count(b"\n\n") or 1
+        self._event_count += count
+        self._size += len(whole)
+        self._envelope = min(self._envelope or len(whole), len(whole) // count)
 
     def _filtered(self, events: Iterator[bytes]) -> Iterator[bytes]:
         for event in events:

@@ -14,6 +14,8 @@ _PER_IMAGE = 3_000
 """More than OpenAI's 1,445 for a large image in high detail on models with 170-token tiles."""
 _PIECE = 500_000
 """Characters: the encoder refuses 1,000,000; each cut makes a token or two more, at the most."""
+_BYTES_PER_TOKEN = 4
+"""About so many of English text; of Chinese it is 3 or 4."""
 _OPENAI_FAMILIES = ("gpt-", "chatgpt-", "o1", "o3", "o4")
 _NEWEST = "o200k_base"
 _OLDER_FAMILIES = ("gpt-4-", "gpt-3")
@@ -35,6 +37,11 @@ def bound_prompt(*, body: dict[str, Any], model: str) -> int:
     else:
         size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     return size + images * _PER_IMAGE + len(body["messages"]) * _PER_MESSAGE + _PER_PROMPT
+
+
+def rough_prompt(*, bound: int, model: str) -> int:
+    """About how many tokens a prompt has whose upper bound is known."""
+    return bound if model.startswith(_OPENAI_FAMILIES) else -(-bound // _BYTES_PER_TOKEN)
 
 
 def count_prompt(*, body: dict[str, Any]) -> int:

@@ -1,11 +1,12 @@
 """Charging served calls: their usage rows, the sums of those, and the channels' counters."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
+from typing import Any
 
 import structlog
 
@@ -61,6 +62,19 @@ class Settlement:
     first_byte_ms: int
     duration_ms: int
     created_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """What :meth:`of_record` reads, of what JSON can hold."""
+        record = dict(zip(_COLUMNS, _values(self), strict=True))
+        record["group_multiplier"] = str(self.group_multiplier)
+        record["created_at"] = self.created_at.isoformat()
+        return record
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Settlement":
+        multiplier, at = record["group_multiplier"], record["created_at"]
+        parsed = {"group_multiplier": Decimal(multiplier), "created_at": datetime.fromisoformat(at)}
+        return cls(**{**record, **parsed})
 
 
 @dataclass(slots=True, kw_only=True)

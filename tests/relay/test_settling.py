@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -13,13 +14,19 @@ from billing.services.audit import audit_ledger
 from oneapi_admin.lib.errors import DomainError
 from relay import metering
 from relay.errors import StoreUnavailableError
+from relay.journal import Journal
 from tests.factories import NOON, admit_request, balance_of, make_channel, make_token, make_user, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture
+def meter(tmp_path: Path) -> metering.Metering:
+    return metering.Metering(Journal(tmp_path, slots=64))
+
+
 @pytest.mark.parametrize("poison", [{"error_code": "\ud800"}, {"upstream_cost": 2**63}, {"quota": 2**70}])
-def test_a_call_that_no_database_takes_does_not_let_others_of_its_batch_go_free(poison) -> None:
+def test_a_call_that_no_database_takes_does_not_let_others_of_its_batch_go_free(poison, meter) -> None:
     user = make_user(balance=1000)
     made, channel = make_token(user), make_channel()
     good = [settlement(made, channel, quota=10) for _ in range(2)]
@@ -27,7 +34,7 @@ def test_a_call_that_no_database_takes_does_not_let_others_of_its_batch_go_free(
     requests = [admit_request(made, request_id=call.request_id) for call in (good[0], bad, good[1])]
     calls.admit(requests=requests, at=NOON)
 
-    first, refused, last = metering.Metering()._commit([good[0], bad, good[1]])
+    first, refused, last = meter._commit([good[0], bad, good[1]])
 
     assert isinstance(refused, Exception)
     assert [first.quota, last.quota] == [10, 10]
@@ -37,14 +44,14 @@ def test_a_call_that_no_database_takes_does_not_let_others_of_its_batch_go_free(
     assert [check.code for check in audit_ledger() if check.broken] == []
 
 
-def test_a_call_that_cannot_be_planned_does_not_refuse_the_others_of_its_batch() -> None:
+def test_a_call_that_cannot_be_planned_does_not_refuse_the_others_of_its_batch(meter) -> None:
     made = make_token(make_user(balance=1000))
 
     def break_down(*_args: object) -> None:
         raise RecursionError
 
     good = admit_request(made)
-    results = metering.Metering()._commit([good, admit_request(made, plan=break_down)])
+    results = meter._commit([good, admit_request(made, plan=break_down)])
 
     assert isinstance(results[0], holds.Admission)
     assert isinstance(results[1], RecursionError)
@@ -52,7 +59,7 @@ def test_a_call_that_cannot_be_planned_does_not_refuse_the_others_of_its_batch()
     assert Hold.objects.get().request_id == good.request_id
 
 
-def test_who_costs_nothing_does_not_wait_for_a_busy_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_costs_nothing_does_not_wait_for_a_busy_ledger(meter, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make_token(make_user(balance=1000))
     entered, leave = threading.Event(), threading.Event()
 
@@ -64,7 +71,6 @@ def test_who_costs_nothing_does_not_wait_for_a_busy_ledger(monkeypatch: pytest.M
     monkeypatch.setattr(calls, "commit", stay)
 
     async def scenario() -> int:
-        meter = metering.Metering()
         waiting = meter._calls.submit(admit_request(made))
         assert await asyncio.to_thread(entered.wait, 20)
         asked = meter.identify(key_hash=made.token.key_hash, client_ip="127.0.0.1")
