@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.models import AccessToken, SiteSettings, Token, User
+from accounts.models import AccessToken, AuditEvent, SiteSettings, Token, User
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -51,6 +51,11 @@ class TokenAdmin(ReadOnlyAdmin):
 class AccessTokenAdmin(ReadOnlyAdmin):
     list_display = ("name", "user", "key_prefix", "expires_at", "last_used_at")
     exclude = ("key_hash",)
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    list_display = ("id", "created_at", "action", "actor_name", "subject_name")
 
 
 admin.site.register(SiteSettings, ReadOnlyAdmin)

@@ -1,6 +1,6 @@
 """Forms about people and the keys of theirs that calls do not use."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, cast
 
 from django import forms
@@ -9,7 +9,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Scope, User, scopes_of_use_to
+from accounts.models import AuditAction, Scope, SubjectType, User, scopes_of_use_to
+from accounts.queries import AuditFilters
 
 
 class Expiry(models.TextChoices):
@@ -129,3 +130,38 @@ class LanguageForm(forms.Form):
     def clean_language(self) -> str:
         chosen: str = self.cleaned_data["language"]
         return "" if chosen == BROWSER else chosen
+
+
+class AuditFilterForm(forms.Form):
+    """What the audit log is narrowed to; days are whole ones, in the site's time zone."""
+
+    actor = forms.CharField(label=_("By whom"), max_length=64, required=False)
+    user = forms.CharField(label=_("About whom"), max_length=64, required=False)
+    action = forms.ChoiceField(
+        label=_("Action"), choices=[("", _("All actions")), *AuditAction.choices], required=False
+    )
+    subject = forms.ChoiceField(
+        label=_("Subject"), choices=[("", _("All subjects")), *SubjectType.choices], required=False
+    )
+    number = forms.IntegerField(
+        label=_("Number of the subject"), min_value=1, max_value=2**63 - 1, required=False
+    )
+    since = forms.DateField(label=_("From"), required=False)
+    until = forms.DateField(label=_("To"), required=False)
+
+    @property
+    def filters(self) -> AuditFilters:
+        data = self.cleaned_data
+        return AuditFilters(
+            actor=data["actor"],
+            user=data["user"],
+            action=data["action"],
+            subject_type=data["subject"],
+            subject_id=data["number"],
+            since=_midnight(data["since"]) if data["since"] else None,
+            until=_midnight(data["until"] + timedelta(days=1)) if data["until"] else None,
+        )
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))

@@ -1,11 +1,14 @@
-"""Jobs about people and their keys."""
+"""Jobs about people, their keys and the audit log."""
 
 from datetime import timedelta
 
+import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from accounts.services import idempotency
+from accounts.services import audit_check, idempotency
+
+logger = structlog.get_logger(__name__)
 
 KEPT = timedelta(hours=48)
 _PORTION = 10_000
@@ -17,3 +20,14 @@ def forget_idempotency_keys() -> None:
     before = timezone.now() - KEPT
     while idempotency.forget_idempotency_records(before=before, limit=_PORTION) == _PORTION:
         pass
+
+
+@shared_task(name="accounts.verify_audit_log")  # type: ignore[untyped-decorator]
+def verify_audit_log() -> None:
+    """Prove the audit log every night; the logs, which are kept elsewhere, then know its last hash."""
+    verdict = audit_check.verify()
+    facts = {"checked": verdict.checked, "last_hash": verdict.last_hash}
+    if verdict.flaw is None:
+        logger.info("accounts.audit_log_verified", **facts)
+    else:
+        logger.error("accounts.audit_log_broken", audit_event=verdict.event_id, flaw=verdict.flaw, **facts)

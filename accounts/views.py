@@ -87,7 +87,9 @@ def access_token_rotate(request: UserHttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         grace: timedelta = form.cleaned_data["grace"]
         try:
-            key = access_tokens.rotate_access_token(token=token, grace=grace, at=timezone.now())
+            key = access_tokens.rotate_access_token(
+                actor=request.user, token=token, grace=grace, at=timezone.now()
+            )
         except access_tokens.AccessTokenGoneError as exc:
             raise Http404 from exc
         token.refresh_from_db()
@@ -102,7 +104,7 @@ def access_token_rotate(request: UserHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def access_token_revoke(request: UserHttpRequest, pk: int) -> HttpResponse:
     token = _own_access_token(request, pk)
-    access_tokens.revoke_access_token(token=token)
+    access_tokens.revoke_access_token(actor=request.user, token=token)
     message = _("Access token “%(name)s” was revoked.") % {"name": token.name}
     return changed(request, message=message, url=reverse("portal:settings"))
 

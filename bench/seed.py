@@ -34,7 +34,9 @@ def main(origin: str, key: str, count: int) -> None:
         at=now,
     )
     channels.create_channel(
-        settings=channels.ChannelSettings(name="sandbox", base_url=origin, models=[MODEL]), key=key
+        actor=None,
+        settings=channels.ChannelSettings(name="sandbox", base_url=origin, models=[MODEL]),
+        key=key,
     )
     keys = []
     for number in range(count):
@@ -46,7 +48,7 @@ def main(origin: str, key: str, count: int) -> None:
             quota=QUOTA,
             at=now,
         )
-        _token, plaintext = tokens.create_token(user=user, name="benchmark")
+        _token, plaintext = tokens.create_token(actor=user, user=user, name="benchmark")
         keys.append(plaintext)
     print(json.dumps(keys))
 

@@ -9,6 +9,7 @@ from ninja.openapi.docs import DocsBase
 
 from accounts.api.access_tokens import router as access_tokens
 from accounts.api.access_tokens import user_router as access_tokens_of_users
+from accounts.api.audit import router as audit
 from accounts.api.auth import AUTH
 from billing.api.bulk import router as bulk
 from billing.api.channels import router as channels
@@ -59,3 +60,4 @@ api.add_router("/code-batches", batches)
 api.add_router("/codes", codes)
 api.add_router("/usage", usage)
 api.add_router("/webhooks", webhooks)
+api.add_router("/audit-events", audit)

@@ -116,7 +116,7 @@ def _first_start(say: Say) -> None:
             say, "First start: sign in with", f"user name   {root.username}", f"password    {password}"
         )
     if key:
-        tokens.create_token(user=root, name=INITIAL_NAME, key=key)
+        tokens.create_token(actor=None, user=root, name=INITIAL_NAME, key=key)
     if access_token:
         access_tokens.create_access_token(
             actor=None, user=root, name=INITIAL_NAME, scopes=all_scopes(), key=access_token

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 
+from oneapi_admin.lib.origin import coming_from
 from oneapi_admin.lib.request_id import HEADER, new_request_id
 from oneapi_admin.probes import PROBES
 
@@ -14,7 +15,7 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestIdMiddleware:
-    """Name the request, bind the name to its log lines and tell it to the caller."""
+    """Name the request, bind the name to its log lines and to what it does, and tell it to the caller."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -23,7 +24,8 @@ class RequestIdMiddleware:
         request_id = new_request_id()
         request.META["HTTP_X_REQUEST_ID"] = request_id  # what django-structlog binds to its log lines
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        response = self.get_response(request)
+        with coming_from(request_id=request_id, address=request.META.get("REMOTE_ADDR")):
+            response = self.get_response(request)
         response.headers[HEADER] = request_id
         return response
 

@@ -60,7 +60,7 @@ def create() -> None:
             at=timezone.now(),
         )
     details = channels.ChannelSettings(name="Sandbox", base_url=_base_url(port()), models=list(MODELS))
-    channels.create_channel(settings=details, key=key(), is_sandbox=True)
+    channels.create_channel(actor=None, settings=details, key=key(), is_sandbox=True)
 
 
 def claim_port() -> int:
@@ -95,7 +95,7 @@ def _move(previous: int, wanted: int) -> None:
             weight=channel.weight,
             cost_multiplier=channel.cost_multiplier,
         )
-        channels.update_channel(channel=channel, settings=details, key=key())
+        channels.update_channel(actor=None, channel=channel, settings=details, key=key())
 
 
 def _base_url(number: int) -> str:

@@ -272,6 +272,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliver-webhooks": {"task": "billing.deliver_webhooks", "schedule": 5.0, "options": {"expires": 5}},
     "forget-deliveries": {"task": "billing.forget_deliveries", "schedule": crontab(minute="23")},
     "audit-ledger": {"task": "billing.audit_ledger", "schedule": crontab(hour="3", minute="17")},
+    "verify-audit-log": {"task": "accounts.verify_audit_log", "schedule": crontab(hour="3", minute="37")},
 }
 
 # --- Serving ----------------------------------------------------------------------------------

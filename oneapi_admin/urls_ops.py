@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from accounts import ops_views as ops_audit
 from billing.views import (
     ops_channels,
     ops_dashboard,
@@ -45,6 +46,7 @@ urlpatterns = [
     path("codes/<int:batch_pk>/<int:pk>/status/", ops_codes.code_status, name="code-status"),
     path("ledger/", ops_ledger.ledger, name="ledger"),
     path("ledger/export/", ops_ledger.ledger_export, name="ledger-export"),
+    path("audit/", ops_audit.audit_log, name="audit"),
     path("webhooks/", ops_webhooks.webhooks, name="webhooks"),
     path("webhooks/new/", ops_webhooks.webhook_create, name="webhook-create"),
     path("webhooks/<int:pk>/", ops_webhooks.webhook_detail, name="webhook-detail"),

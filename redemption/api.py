@@ -158,9 +158,10 @@ def list_codes(request: ApiRequest, batch_id: PathId, page_query: Query[CodeList
 
 @codes.patch("/{code_id}", response={200: CodeOut, **errors(404, 409)}, operation_id="updateCode")
 @requires(Scope.CODES, is_for_operators=True)
-def update_code(request: ApiRequest, code_id: PathId, data: CodePatch) -> CodeOut:  # noqa: ARG001
+def update_code(request: ApiRequest, code_id: PathId, data: CodePatch) -> CodeOut:
     """Disable a code, or let it be redeemed again; a used one stays used."""
     code = get_object_or_404(RedemptionCode, pk=code_id)
-    if not services.set_code_status(code=code, is_enabled=data.status == "enabled"):
+    is_enabled = data.status == "enabled"
+    if not services.set_code_status(actor=request.auth.user, code=code, is_enabled=is_enabled):
         raise CodeUsedError(hint=code.hint)
     return CodeOut.of(RedemptionCode.objects.get(pk=code.pk))

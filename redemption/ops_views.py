@@ -75,7 +75,7 @@ def code_status(request: UserHttpRequest, batch_pk: int, pk: int) -> HttpRespons
     code = get_object_or_404(RedemptionCode, pk=pk, batch_id=batch_pk)
     is_enabled = request.POST.get("is_enabled") == "1"
     words = {"hint": code.hint}
-    if not services.set_code_status(code=code, is_enabled=is_enabled):
+    if not services.set_code_status(actor=request.user, code=code, is_enabled=is_enabled):
         message = _("The code …%(hint)s was redeemed meanwhile and stays as it is.") % words
     elif is_enabled:
         message = _("The code …%(hint)s can be redeemed again.") % words

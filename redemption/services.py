@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import AuditAction, User
+from accounts.services import audit
 from billing.models import EntryKind, LedgerEntry, WebhookEvent
 from billing.services import ledger, webhooks
 from billing.services.accounts import InvalidAmountError, lock_account
@@ -79,6 +80,8 @@ def create_batch(
             ),
             batch_size=500,
         )
+        changes = audit.differences({}, audit.values(batch, "quota", "count"))
+        audit.record(action=AuditAction.CODE_BATCH_CREATED, actor=actor, subject=batch, changes=changes)
     return batch, codes
 
 
@@ -128,14 +131,21 @@ def _log_refusal(digest: str, user: User) -> None:
     )
 
 
-def set_code_status(*, code: RedemptionCode, is_enabled: bool) -> bool:
+def set_code_status(*, actor: User, code: RedemptionCode, is_enabled: bool) -> bool:
     """Disable a code or enable it again; a used one stays used.
 
-    :returns: whether it changed
+    :returns: whether it is so now
     """
     wanted = CodeStatus.ENABLED if is_enabled else CodeStatus.DISABLED
-    changed = RedemptionCode.objects.filter(pk=code.pk).exclude(status=CodeStatus.USED).update(status=wanted)
-    return bool(changed)
+    with transaction.atomic():
+        locked = RedemptionCode.objects.select_for_update().get(pk=code.pk)
+        if locked.status == CodeStatus.USED:
+            return False
+        changes = audit.differences({"status": locked.status}, {"status": wanted})
+        locked.status = wanted
+        locked.save(update_fields=["status"])
+        audit.record(action=AuditAction.CODE_STATUS_CHANGED, actor=actor, subject=locked, changes=changes)
+    return True
 
 
 def _new_code() -> str:

@@ -12,19 +12,24 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's sync 
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _let_tests_empty_the_ledger() -> Iterator[None]:
+def _let_tests_empty_the_database() -> Iterator[None]:
     """Flushing needs the append-only triggers away for a moment, and the migrations' rows back afterwards."""
     original = BaseDatabaseOperations.execute_sql_flush
     versions = itertools.count(1_000, 1_000)  # server processes live on and trust that it never goes back
 
     def flush(self: BaseDatabaseOperations, sql_list: list[str]) -> None:
-        from accounts.models import SiteSettings
+        from accounts import audit_chain
+        from accounts import triggers as audit_log
+        from accounts.models import AuditHead, SiteSettings
+        from billing import triggers as ledger
         from billing.models import ConfigVersion
-        from billing.triggers import create_triggers, drop_triggers
 
-        drop_triggers(self.connection)
+        for append_only in (audit_log, ledger):
+            append_only.drop_triggers(self.connection)
         original(self, sql_list)
-        create_triggers(self.connection)
+        for append_only in (audit_log, ledger):
+            append_only.create_triggers(self.connection)
+        AuditHead.objects.create(pk=1, seal=audit_chain.seal(0, ""))
         SiteSettings.objects.create(pk=1)
         ConfigVersion.objects.create(pk=1, version=next(versions))
 

@@ -51,14 +51,14 @@ class MadeWebhook:
 
 
 def make_token(user: User, **fields: Any) -> MadeToken:
-    token, key = tokens.create_token(user=user, **{"name": "a token", **fields})
+    token, key = tokens.create_token(actor=user, user=user, **{"name": "a token", **fields})
     return MadeToken(token=token, key=key)
 
 
 def make_channel(**fields: Any) -> Channel:
     key = fields.pop("key", "sk-upstream-secret-0001")
     settings = {"name": "upstream", "base_url": "http://127.0.0.1:9", "models": ["test-model"], **fields}
-    return channels.create_channel(settings=channels.ChannelSettings(**settings), key=key)
+    return channels.create_channel(actor=None, settings=channels.ChannelSettings(**settings), key=key)
 
 
 def make_request_price(model: str = "test-model", usd: str = "0.00002") -> None:

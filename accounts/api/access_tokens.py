@@ -101,7 +101,7 @@ def rotate_access_token(request: ApiRequest, token_id: PathId, data: RotationIn)
     """Give an access token a new key, shown this once."""
     token = _manageable(request, token_id)
     grace = timedelta(seconds=data.grace_seconds)
-    key = services.rotate_access_token(token=token, grace=grace, at=timezone.now())
+    key = services.rotate_access_token(actor=request.auth.user, token=token, grace=grace, at=timezone.now())
     token.refresh_from_db()
     return NewAccessTokenOut(key=key, **AccessTokenOut.of(token).model_dump())
 
@@ -111,7 +111,7 @@ def rotate_access_token(request: ApiRequest, token_id: PathId, data: RotationIn)
 def revoke_access_token(request: ApiRequest, token_id: PathId) -> HttpResponse:
     """Revoke an access token; it stops working at once."""
     with transaction.atomic(durable=True):
-        services.revoke_access_token(token=_manageable(request, token_id))
+        services.revoke_access_token(actor=request.auth.user, token=_manageable(request, token_id))
     return HttpResponse(status=204)
 
 

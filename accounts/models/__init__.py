@@ -1,5 +1,6 @@
-"""People and the keys they call us with. Nothing here knows of quota."""
+"""People, the keys they call us with, and who did what. Nothing here knows of quota."""
 
+from accounts.models.audit import AuditAction, AuditEvent, AuditHead, SubjectType
 from accounts.models.idempotency import IdempotencyRecord
 from accounts.models.site import SiteSettings
 from accounts.models.tokens import (
@@ -14,10 +15,14 @@ from accounts.models.users import Role, User, UserStatus
 
 __all__ = [
     "AccessToken",
+    "AuditAction",
+    "AuditEvent",
+    "AuditHead",
     "IdempotencyRecord",
     "Role",
     "Scope",
     "SiteSettings",
+    "SubjectType",
     "Token",
     "TokenStatus",
     "User",

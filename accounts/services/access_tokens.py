@@ -1,6 +1,5 @@
 """Keys for the management API: making, rotating, using and revoking them."""
 
-import ipaddress
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -10,9 +9,11 @@ from django.db import OperationalError, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import AccessToken, User, scopes_of_use_to
+from accounts.models import AccessToken, AuditAction, User, scopes_of_use_to
+from accounts.services import audit
 from accounts.services.permissions import check_may_manage
 from oneapi_admin.lib.errors import DomainError
+from oneapi_admin.lib.origin import plain_address
 from oneapi_admin.lib.secrets import key_digest, random_key
 
 logger = structlog.get_logger(__name__)
@@ -57,13 +58,17 @@ def create_access_token(
         expires_at=expires_at,
     )
     token.full_clean()
-    token.save()
+    changes = audit.differences({}, audit.values(token, "scopes", "expires_at"))
+    with transaction.atomic():
+        token.save()
+        audit.record(action=AuditAction.ACCESS_TOKEN_CREATED, actor=actor, subject=token, changes=changes)
     return token, secret
 
 
-def rotate_access_token(*, token: AccessToken, grace: timedelta, at: datetime) -> str:
+def rotate_access_token(*, actor: User, token: AccessToken, grace: timedelta, at: datetime) -> str:
     """Give an access token a new key.
 
+    :param actor: its owner or an operator above them, as whoever found the token made sure
     :param grace: how long the present key goes on working; a still earlier one stops at once
     :returns: the new key, which is stored nowhere
     :raises AccessTokenGoneError: if it was revoked in the meantime
@@ -77,6 +82,7 @@ def rotate_access_token(*, token: AccessToken, grace: timedelta, at: datetime) -
         locked.previous_expires_at = at + grace if grace else None
         locked.key_hash, locked.key_prefix = key_digest(secret), _access_token_prefix(secret)
         locked.save(update_fields=["previous_key_hash", "previous_expires_at", "key_hash", "key_prefix"])
+        audit.record(action=AuditAction.ACCESS_TOKEN_ROTATED, actor=actor, subject=locked)
     return secret
 
 
@@ -91,9 +97,15 @@ def use_access_token(*, key: str, address: str | None, at: datetime) -> AccessTo
     return token
 
 
-def revoke_access_token(*, token: AccessToken) -> None:
-    """Delete a management key; it stops working at once, and so does the one before its last rotation."""
-    token.delete()
+def revoke_access_token(*, actor: User, token: AccessToken) -> None:
+    """Delete a management key; it stops working at once, and so does the one before its last rotation.
+
+    :param actor: its owner or an operator above them, as whoever found the token made sure
+    """
+    with transaction.atomic():
+        deleted, _by_model = AccessToken.objects.filter(pk=token.pk).delete()
+        if deleted:
+            audit.record(action=AuditAction.ACCESS_TOKEN_REVOKED, actor=actor, subject=token)
 
 
 def _check_scopes(scopes: Iterable[str], user: User) -> None:
@@ -114,17 +126,9 @@ def _note_use(token: AccessToken, *, address: str | None, at: datetime) -> None:
     before = at - _USE_NOTED_EVERY
     not_noted = AccessToken.objects.filter(Q(last_used_at__isnull=True) | Q(last_used_at__lte=before))
     try:
-        not_noted.filter(pk=token.pk).update(last_used_at=at, last_used_ip=_plain_address(address))
+        not_noted.filter(pk=token.pk).update(last_used_at=at, last_used_ip=plain_address(address))
     except OperationalError:
         logger.warning("access_token.use_not_noted", access_token=token.pk)
-
-
-def _plain_address(text: str | None) -> str | None:
-    """An address as both databases store it; None for what a proxy made up, such as ``unknown``."""
-    try:
-        return str(ipaddress.ip_address((text or "").partition("%")[0]))
-    except ValueError:
-        return None
 
 
 def _access_token_prefix(secret: str) -> str:

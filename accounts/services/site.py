@@ -1,6 +1,9 @@
 """The operators' switches."""
 
-from accounts.models import SiteSettings, User
+from django.db import transaction
+
+from accounts.models import AuditAction, SiteSettings, User
+from accounts.services import audit
 from accounts.services.permissions import PermissionDeniedError
 
 
@@ -16,4 +19,10 @@ def set_signup_open(*, actor: User, is_open: bool) -> None:
     """
     if not actor.is_operator:
         raise PermissionDeniedError
-    SiteSettings.objects.filter(pk=1).update(is_signup_open=is_open)
+    with transaction.atomic():
+        site = SiteSettings.objects.select_for_update().get(pk=1)
+        before = audit.values(site, "is_signup_open")
+        site.is_signup_open = is_open
+        site.save(update_fields=["is_signup_open"])
+        changes = audit.differences(before, audit.values(site, "is_signup_open"))
+        audit.record(action=AuditAction.SITE_UPDATED, actor=actor, subject=site, changes=changes)

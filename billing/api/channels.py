@@ -219,10 +219,10 @@ def list_channels(request: ApiRequest, page_query: Query[ChannelListQuery]) -> o
 @router.post("", response={201: ChannelOut, **errors(409)}, operation_id="createChannel")
 @requires(Scope.CHANNELS, is_for_operators=True)
 @idempotent(201)
-def create_channel(request: ApiRequest, data: ChannelIn) -> ChannelOut:  # noqa: ARG001
+def create_channel(request: ApiRequest, data: ChannelIn) -> ChannelOut:
     """Connect an upstream account. It serves calls at once."""
     settings = _settings(data.model_dump(exclude={"key"}))
-    channel = services.create_channel(settings=settings, key=data.key)
+    channel = services.create_channel(actor=request.auth.user, settings=settings, key=data.key)
     return _described([_found(channel.pk)])[0]
 
 
@@ -246,15 +246,15 @@ def update_channel(
     request: ApiRequest, response: HttpResponse, channel_id: PathId, data: ChannelPatch
 ) -> ChannelOut:
     """Change a channel, from the next call on."""
-    changes = data.model_dump(exclude_none=True, exclude={"key", "status"})
+    actor, changes = request.auth.user, data.model_dump(exclude_none=True, exclude={"key", "status"})
     with transaction.atomic(durable=True):
         channel = _locked(request, channel_id)
         if changes or data.key is not None:
             present = {name: getattr(channel, name) for name in _EDITABLE}
             settings = _settings({**present, **changes})
-            services.update_channel(channel=channel, settings=settings, key=data.key or "")
+            services.update_channel(actor=actor, channel=channel, settings=settings, key=data.key or "")
         if data.status is not None:
-            services.set_channel_status(channel=channel, is_enabled=data.status == "enabled")
+            services.set_channel_status(actor=actor, channel=channel, is_enabled=data.status == "enabled")
         changed = _found(channel_id)
     set_etag(response, channel_etag(changed))
     return _described([changed])[0]
@@ -270,7 +270,7 @@ def update_channel(
 def delete_channel(request: ApiRequest, channel_id: PathId) -> HttpResponse:
     """Delete a channel with its key and its balances; the calls that it served stay."""
     with transaction.atomic(durable=True):
-        services.delete_channel(channel=_locked(request, channel_id))
+        services.delete_channel(actor=request.auth.user, channel=_locked(request, channel_id))
     return HttpResponse(status=204)
 
 

@@ -71,7 +71,9 @@ def list_tokens(request: ApiRequest, page_query: Query[TokenListQuery]) -> objec
 def create_token(request: ApiRequest, data: TokenIn) -> NewTokenOut:
     """Make a token. Its key is shown this once."""
     owner = owner_of(request, data.user_id)
-    token, key = services.create_token(user=owner, **data.model_dump(exclude={"user_id"}))
+    token, key = services.create_token(
+        actor=request.auth.user, user=owner, **data.model_dump(exclude={"user_id"})
+    )
     return _shown_once(_tokens().get(pk=token.pk), key)
 
 
@@ -93,16 +95,16 @@ def get_token(request: ApiRequest, response: HttpResponse, token_id: PathId) -> 
 @requires(Scope.TOKENS)
 def update_token(request: ApiRequest, response: HttpResponse, token_id: PathId, data: TokenPatch) -> TokenOut:
     """Change a token; its next call meets the new rules."""
-    names = ("name", "expires_at", "allowed_models", "allowed_networks")
+    names, actor = ("name", "expires_at", "allowed_models", "allowed_networks"), request.auth.user
     with transaction.atomic(durable=True):
         token = _locked(request, token_id)
         present = {name: getattr(token, name) for name in names} | {"quota_limit": token.quota.quota_limit}
         changes = data.model_dump(exclude_unset=True)
         is_enabled = changes.pop("status", None)
         kept = {name: value for name, value in changes.items() if value is not None or name in _NULLABLE}
-        services.update_token(token=token, **{**present, **kept})
+        services.update_token(actor=actor, token=token, **{**present, **kept})
         if is_enabled is not None:
-            services.set_token_status(token=token, is_enabled=is_enabled == "enabled")
+            services.set_token_status(actor=actor, token=token, is_enabled=is_enabled == "enabled")
         changed = _tokens().get(pk=token.pk)
     set_etag(response, token_etag(changed))
     return TokenOut.of(changed)
@@ -118,7 +120,7 @@ def update_token(request: ApiRequest, response: HttpResponse, token_id: PathId, 
 def delete_token(request: ApiRequest, token_id: PathId) -> HttpResponse:
     """Delete a token; what it used stays in the statement."""
     with transaction.atomic(durable=True):
-        services.delete_token(token=_locked(request, token_id))
+        services.delete_token(actor=request.auth.user, token=_locked(request, token_id))
     return HttpResponse(status=204)
 
 
@@ -130,7 +132,7 @@ def delete_token(request: ApiRequest, token_id: PathId) -> HttpResponse:
 def rotate_token(request: ApiRequest, token_id: PathId) -> NewTokenOut:
     """Give a token a new key, shown this once; the old one stops working at once."""
     token = _locked(request, token_id)
-    key = services.rotate_token(token=token)
+    key = services.rotate_token(actor=request.auth.user, token=token)
     return _shown_once(_tokens().get(pk=token.pk), key)
 
 

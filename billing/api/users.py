@@ -201,7 +201,7 @@ def _visible(request: ApiRequest, user_id: int) -> User:
 
 def _locked(request: ApiRequest, user_id: int) -> User:
     """The person, who stays as they are until the transaction ends, if it is the version that was read."""
-    locked: User = User.objects.select_for_update().get(pk=_visible(request, user_id).pk)
+    locked: User = User.objects.select_for_update(no_key=True).get(pk=_visible(request, user_id).pk)
     check_if_match(request, user_etag(locked))
     return locked
 

@@ -147,13 +147,15 @@ def update_webhook(
     request: ApiRequest, response: HttpResponse, webhook_id: PathId, data: WebhookPatch
 ) -> WebhookOut:
     """Change, enable or disable a webhook."""
+    actor = request.auth.user
     with transaction.atomic(durable=True):
         webhook = _locked(request, webhook_id)
         changes = data.model_dump(exclude_none=True, exclude={"status"})
         present = {name: getattr(webhook, name) for name in ("name", "url", "events")}
-        services.update_webhook(webhook=webhook, settings=services.WebhookSettings(**{**present, **changes}))
+        settings = services.WebhookSettings(**{**present, **changes})
+        services.update_webhook(actor=actor, webhook=webhook, settings=settings)
         if data.status is not None:
-            services.set_webhook_status(webhook=webhook, is_enabled=data.status == "enabled")
+            services.set_webhook_status(actor=actor, webhook=webhook, is_enabled=data.status == "enabled")
         changed = Webhook.objects.get(pk=webhook.pk)
     set_etag(response, _etag(changed))
     return WebhookOut.of(changed)
@@ -169,7 +171,7 @@ def update_webhook(
 def delete_webhook(request: ApiRequest, webhook_id: PathId) -> HttpResponse:
     """Delete a webhook with its log; what is pending is never sent."""
     with transaction.atomic(durable=True):
-        services.delete_webhook(webhook=_locked(request, webhook_id))
+        services.delete_webhook(actor=request.auth.user, webhook=_locked(request, webhook_id))
     return HttpResponse(status=204)
 
 
@@ -180,10 +182,10 @@ def delete_webhook(request: ApiRequest, webhook_id: PathId) -> HttpResponse:
 )
 @requires(Scope.ADMIN, is_for_operators=True)
 @idempotent(200)
-def rotate_secret(request: ApiRequest, webhook_id: PathId) -> NewWebhookOut:  # noqa: ARG001
+def rotate_secret(request: ApiRequest, webhook_id: PathId) -> NewWebhookOut:
     """Give a webhook a new secret, shown this once; everything is signed with it from now on."""
     webhook = get_object_or_404(Webhook, pk=webhook_id)
-    secret = services.rotate_secret(webhook=webhook)
+    secret = services.rotate_secret(actor=request.auth.user, webhook=webhook)
     return _shown_once(webhook, secret)
 
 

@@ -9,6 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import AuditAction, User
+from accounts.services import audit
 from billing.models import Channel, ChannelStatus, ChannelTotals, WebhookEvent
 from billing.services import webhooks
 from billing.services.config import bump_version
@@ -28,6 +30,8 @@ _SETTINGS = (
 )
 """What an edit writes: never the status or the last test, which change by themselves."""
 
+_AUDITED = tuple(name for name in _SETTINGS if name not in ("encrypted_key", "key_hint", "updated_at"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSettings:
@@ -43,9 +47,12 @@ class ChannelSettings:
     cost_multiplier: Decimal = Decimal(1)
 
 
-def create_channel(*, settings: ChannelSettings, key: str, is_sandbox: bool = False) -> Channel:
+def create_channel(
+    *, actor: User | None, settings: ChannelSettings, key: str, is_sandbox: bool = False
+) -> Channel:
     """Connect an upstream account.
 
+    :param actor: None for the sandbox's own
     :param key: the provider's key; kept encrypted and never shown again
     :raises ValidationError: if a field is not valid
     """
@@ -56,10 +63,14 @@ def create_channel(*, settings: ChannelSettings, key: str, is_sandbox: bool = Fa
         ChannelTotals.objects.create(channel=channel)
         bump_version()
         _tell(channel, before=None, after=channel.status)
+        changes = audit.differences({}, audit.values(channel, *_AUDITED))
+        audit.record(action=AuditAction.CHANNEL_CREATED, actor=actor, subject=channel, changes=changes)
     return channel
 
 
-def update_channel(*, channel: Channel, settings: ChannelSettings, key: str = "") -> Channel:
+def update_channel(
+    *, actor: User | None, channel: Channel, settings: ChannelSettings, key: str = ""
+) -> Channel:
     """Change a channel; without ``key`` it keeps the one it has.
 
     A new base URL needs the key again, so that nobody can have a stored key sent elsewhere.
@@ -68,11 +79,15 @@ def update_channel(*, channel: Channel, settings: ChannelSettings, key: str = ""
     """
     if not key:
         check_key_may_go_to(channel=channel, base_url=settings.base_url)
+    before = {**audit.values(channel, *_AUDITED), "key_replaced": False}
     with transaction.atomic():
         if key:
             channel.set_key(key)
         _apply(channel, settings)
         bump_version()
+        after = {**audit.values(channel, *_AUDITED), "key_replaced": bool(key)}
+        changes = audit.differences(before, after)
+        audit.record(action=AuditAction.CHANNEL_UPDATED, actor=actor, subject=channel, changes=changes)
     return channel
 
 
@@ -84,14 +99,17 @@ def check_key_may_go_to(*, channel: Channel, base_url: str) -> None:
         raise ValidationError({"key": _("Enter the key again to send it to another address.")})
 
 
-def set_channel_status(*, channel: Channel, is_enabled: bool) -> None:
+def set_channel_status(*, actor: User, channel: Channel, is_enabled: bool) -> None:
     """Enable or disable a channel by hand, from the next call on."""
     status = ChannelStatus.ENABLED if is_enabled else ChannelStatus.MANUALLY_DISABLED
-    change_status(channel_id=channel.pk, status=status)
+    change_status(actor=actor, channel_id=channel.pk, status=status)
 
 
-def change_status(*, channel_id: int, status: ChannelStatus) -> None:
-    """Give a channel a status, and tell webhooks if it had another; the only way to change one."""
+def change_status(*, actor: User | None, channel_id: int, status: ChannelStatus) -> None:
+    """Give a channel a status, and tell webhooks if it had another; the only way to change one.
+
+    :param actor: None where nobody decided it
+    """
     with transaction.atomic():
         channel = Channel.objects.select_for_update().filter(pk=channel_id).first()
         if channel is None or channel.status == status:
@@ -99,9 +117,11 @@ def change_status(*, channel_id: int, status: ChannelStatus) -> None:
         Channel.objects.filter(pk=channel_id).update(status=status)
         bump_version()
         _tell(channel, before=channel.status, after=status)
+        changes = audit.differences({"status": channel.status}, {"status": status})
+        audit.record(action=AuditAction.CHANNEL_STATUS_CHANGED, actor=actor, subject=channel, changes=changes)
 
 
-def delete_channel(*, channel: Channel) -> None:
+def delete_channel(*, actor: User, channel: Channel) -> None:
     """Remove a channel with its key and balances; the usage it served stays."""
     with transaction.atomic():
         present = Channel.objects.select_for_update().filter(pk=channel.pk).first()
@@ -110,6 +130,7 @@ def delete_channel(*, channel: Channel) -> None:
         Channel.objects.filter(pk=channel.pk).delete()
         bump_version()
         _tell(present, before=present.status, after=None)
+        audit.record(action=AuditAction.CHANNEL_DELETED, actor=actor, subject=present)
 
 
 def _tell(channel: Channel, *, before: str | None, after: str | None) -> None:

@@ -2,12 +2,16 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 
-from accounts.models import User
+from accounts.models import AuditAction, User
+from accounts.services import audit
 from billing.models import GroupPrice, ModelPrice
 from billing.services.config import bump_version
+
+_PRICE = ("input_price", "cached_input_price", "output_price", "request_price", "max_output_tokens")
 
 
 def set_model_price(
@@ -37,16 +41,21 @@ def set_model_price(
     )
     price.full_clean(exclude=() if actor else ("created_by",))  # nobody: the first start
     with transaction.atomic(durable=True):
+        changes = audit.differences(_newest(model), audit.values(price, *_PRICE))
         price.save()
         bump_version()
+        audit.record(
+            action=AuditAction.MODEL_PRICE_SET, actor=actor, subject=price, name=model, changes=changes
+        )
     return price
 
 
 def withdraw_model_price(*, actor: User, model: str, at: datetime) -> None:
     """Go back to the catalogue's price; the model is refused if the catalogue has none."""
     with transaction.atomic(durable=True):
-        ModelPrice.objects.create(model=model, is_withdrawn=True, created_by=actor, created_at=at)
+        price = ModelPrice.objects.create(model=model, is_withdrawn=True, created_by=actor, created_at=at)
         bump_version()
+        audit.record(action=AuditAction.MODEL_PRICE_WITHDRAWN, actor=actor, subject=price, name=model)
 
 
 def set_group_multiplier(*, actor: User | None, group: str, multiplier: Decimal, at: datetime) -> GroupPrice:
@@ -57,6 +66,18 @@ def set_group_multiplier(*, actor: User | None, group: str, multiplier: Decimal,
     price = GroupPrice(group=group, multiplier=multiplier, created_by=actor, created_at=at)
     price.full_clean(exclude=() if actor else ("created_by",))  # nobody: the first start
     with transaction.atomic(durable=True):
+        previous = GroupPrice.objects.filter(group=group).order_by("-pk").first()
+        before = audit.values(previous, "multiplier") if previous else {}
+        changes = audit.differences(before, audit.values(price, "multiplier"))
         price.save()
         bump_version()
+        audit.record(
+            action=AuditAction.GROUP_PRICE_SET, actor=actor, subject=price, name=group, changes=changes
+        )
     return price
+
+
+def _newest(model: str) -> dict[str, Any]:
+    """The operators' price of a model until now."""
+    price = ModelPrice.objects.filter(model=model).order_by("-pk").first()
+    return audit.values(price, *_PRICE) if price else {}

@@ -22,7 +22,8 @@ from django.db import connection, transaction
 from django.db.models import Min
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import AuditAction, User
+from accounts.services import audit
 from billing.models import TEST_EVENT, DeliveryStatus, LedgerEntry, Webhook, WebhookDelivery, WebhookEvent
 from billing.upstream.client import UpstreamCallError, notify
 from oneapi_admin.lib.errors import DomainError
@@ -159,40 +160,60 @@ def create_webhook(
     webhook = Webhook(created_by=actor, created_at=at, is_enabled=is_enabled)
     secret = _new_secret(webhook)
     _apply(webhook, settings)
-    webhook.save()
+    changes = audit.differences({}, _audited(webhook))
+    with transaction.atomic():
+        webhook.save()
+        audit.record(action=AuditAction.WEBHOOK_CREATED, actor=actor, subject=webhook, changes=changes)
     return webhook, secret
 
 
-def update_webhook(*, webhook: Webhook, settings: WebhookSettings) -> None:
+def update_webhook(*, actor: User, webhook: Webhook, settings: WebhookSettings) -> None:
     """Change a webhook; what is pending goes to the new address.
 
     :raises ValidationError: if a field is not valid
     """
+    before, url_before = _audited(webhook), webhook.url
     _apply(webhook, settings)
-    webhook.save(update_fields=["name", "url", "events"])
+    after = {**_audited(webhook), "url_replaced": webhook.url != url_before}
+    changes = audit.differences({**before, "url_replaced": False}, after)
+    with transaction.atomic():
+        webhook.save(update_fields=["name", "url", "events"])
+        audit.record(action=AuditAction.WEBHOOK_UPDATED, actor=actor, subject=webhook, changes=changes)
 
 
-def set_webhook_status(*, webhook: Webhook, is_enabled: bool) -> None:
+def set_webhook_status(*, actor: User, webhook: Webhook, is_enabled: bool) -> None:
     """Enable or disable a webhook; a disabled one is told of nothing new, and what is pending waits."""
     with transaction.atomic():
-        Webhook.objects.filter(pk=webhook.pk).update(is_enabled=is_enabled)
+        is_changed = Webhook.objects.filter(pk=webhook.pk, is_enabled=not is_enabled).update(
+            is_enabled=is_enabled
+        )
         if is_enabled:
             _deliver_after_commit()
+        if is_changed:
+            changes = audit.differences({"is_enabled": not is_enabled}, {"is_enabled": is_enabled})
+            audit.record(
+                action=AuditAction.WEBHOOK_STATUS_CHANGED, actor=actor, subject=webhook, changes=changes
+            )
 
 
-def rotate_secret(*, webhook: Webhook) -> str:
+def rotate_secret(*, actor: User, webhook: Webhook) -> str:
     """Give a webhook a new secret, with which everything is signed from now on, also what is pending.
 
     :returns: it, shown this once
     """
     secret = _new_secret(webhook)
-    webhook.save(update_fields=["encrypted_secret", "secret_hint"])
+    with transaction.atomic():
+        webhook.save(update_fields=["encrypted_secret", "secret_hint"])
+        audit.record(action=AuditAction.WEBHOOK_SECRET_ROTATED, actor=actor, subject=webhook)
     return secret
 
 
-def delete_webhook(*, webhook: Webhook) -> None:
+def delete_webhook(*, actor: User, webhook: Webhook) -> None:
     """Remove a webhook with its log; what is pending is never sent."""
-    Webhook.objects.filter(pk=webhook.pk).delete()
+    with transaction.atomic():
+        deleted, _by_model = Webhook.objects.filter(pk=webhook.pk).delete()
+        if deleted:
+            audit.record(action=AuditAction.WEBHOOK_DELETED, actor=actor, subject=webhook)
 
 
 def send_test(*, webhook: Webhook, at: datetime) -> WebhookDelivery:
@@ -231,6 +252,11 @@ def redeliver(*, delivery: WebhookDelivery, at: datetime) -> WebhookDelivery:
 def _check_enabled(webhook: Webhook) -> None:
     if not webhook.is_enabled:
         raise WebhookDisabledError(name=webhook.name)
+
+
+def _audited(webhook: Webhook) -> dict[str, Any]:
+    """Of the address only the host: the rest may hold a secret of the receiver."""
+    return audit.values(webhook, "name", "host", "events")
 
 
 def _new_secret(webhook: Webhook) -> str:

@@ -38,7 +38,9 @@ def channel_create(request: UserHttpRequest) -> HttpResponse:
     form = ChannelForm(request.POST or None)
     if form.is_valid():
         try:
-            channel = services.create_channel(settings=form.settings(), key=form.cleaned_data["key"])
+            channel = services.create_channel(
+                actor=request.user, settings=form.settings(), key=form.cleaned_data["key"]
+            )
         except ValidationError as exc:
             form.add_error(None, exc)
         else:
@@ -54,7 +56,12 @@ def channel_edit(request: UserHttpRequest, pk: int) -> HttpResponse:
     form = ChannelForm(request.POST or None, channel=channel)
     if form.is_valid():
         try:
-            services.update_channel(channel=channel, settings=form.settings(), key=form.cleaned_data["key"])
+            services.update_channel(
+                actor=request.user,
+                channel=channel,
+                settings=form.settings(),
+                key=form.cleaned_data["key"],
+            )
         except ValidationError as exc:
             form.add_error(None, exc)
         else:
@@ -127,7 +134,7 @@ def channel_refresh_balance(request: UserHttpRequest, pk: int) -> HttpResponse:
 def channel_status(request: UserHttpRequest, pk: int) -> HttpResponse:
     channel = get_object_or_404(Channel, pk=pk)
     is_enabled = request.POST.get("is_enabled") == "1"
-    services.set_channel_status(channel=channel, is_enabled=is_enabled)
+    services.set_channel_status(actor=request.user, channel=channel, is_enabled=is_enabled)
     text = _("%(name)s serves calls again.") if is_enabled else _("%(name)s gets no more calls.")
     return _row_changed(request, pk, "success", text % {"name": channel.name})
 
@@ -136,7 +143,7 @@ def channel_status(request: UserHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def channel_delete(request: UserHttpRequest, pk: int) -> HttpResponse:
     channel = get_object_or_404(Channel, pk=pk)
-    services.delete_channel(channel=channel)
+    services.delete_channel(actor=request.user, channel=channel)
     messages.success(request, _("%(name)s was deleted.") % {"name": channel.name})
     return redirect("ops:channels")
 

@@ -70,7 +70,7 @@ def webhook_edit(request: UserHttpRequest, pk: int) -> HttpResponse:
     form = WebhookForm(request.POST if request.method == "POST" else None, webhook=webhook)
     if form.is_valid():
         try:
-            services.update_webhook(webhook=webhook, settings=form.settings())
+            services.update_webhook(actor=request.user, webhook=webhook, settings=form.settings())
         except ValidationError as exc:
             form.add_error(None, exc)
         else:
@@ -83,7 +83,7 @@ def webhook_edit(request: UserHttpRequest, pk: int) -> HttpResponse:
 def webhook_status(request: UserHttpRequest, pk: int) -> HttpResponse:
     webhook = get_object_or_404(Webhook, pk=pk)
     is_enabled = request.POST.get("is_enabled") == "1"
-    services.set_webhook_status(webhook=webhook, is_enabled=is_enabled)
+    services.set_webhook_status(actor=request.user, webhook=webhook, is_enabled=is_enabled)
     text = _("%(name)s is told of events again.") if is_enabled else _("%(name)s is told of nothing more.")
     return _changed(request, webhook, text)
 
@@ -92,7 +92,7 @@ def webhook_status(request: UserHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def webhook_delete(request: UserHttpRequest, pk: int) -> HttpResponse:
     webhook = get_object_or_404(Webhook, pk=pk)
-    services.delete_webhook(webhook=webhook)
+    services.delete_webhook(actor=request.user, webhook=webhook)
     messages.success(request, _("%(name)s was deleted.") % {"name": webhook.name})
     return redirect("ops:webhooks")
 
@@ -103,7 +103,8 @@ def webhook_delete(request: UserHttpRequest, pk: int) -> HttpResponse:
 def webhook_rotate(request: UserHttpRequest, pk: int) -> HttpResponse:
     webhook = get_object_or_404(Webhook, pk=pk)
     if request.method == "POST":
-        return _secret(request, webhook, services.rotate_secret(webhook=webhook), is_new=False)
+        secret = services.rotate_secret(actor=request.user, webhook=webhook)
+        return _secret(request, webhook, secret, is_new=False)
     return panel(request, "ops/webhook_rotate.html", {"webhook": webhook})
 
 

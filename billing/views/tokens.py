@@ -49,7 +49,7 @@ def token_create(request: UserHttpRequest) -> HttpResponse:
         request.POST if request.method == "POST" else None, available=available, at=timezone.now()
     )
     if form.is_valid():
-        token, key = services.create_token(user=request.user, **form.settings)
+        token, key = services.create_token(actor=request.user, user=request.user, **form.settings)
         shown = {"token": token, "key": key, "base_url": base_url(request)}
         return trigger_client_event(panel(request, "portal/token_created.html", shown), LIST_CHANGED, {})
     return _form_answer(request, form, {})
@@ -68,7 +68,7 @@ def token_edit(request: UserHttpRequest, pk: int) -> HttpResponse:
         initial=TokenForm.initial_for(token, available=available),
     )
     if form.is_valid():
-        services.update_token(token=token, **form.settings)
+        services.update_token(actor=request.user, token=token, **form.settings)
         message = _("Token “%(name)s” was changed.") % {"name": token.name}
         return changed(request, message=message, url=reverse("portal:tokens"))
     return _form_answer(request, form, {"token": token})
@@ -79,7 +79,7 @@ def token_edit(request: UserHttpRequest, pk: int) -> HttpResponse:
 def token_status(request: UserHttpRequest, pk: int) -> HttpResponse:
     token = _own_token(request, pk)
     is_enabled = request.POST.get("is_enabled") == "1"
-    services.set_token_status(token=token, is_enabled=is_enabled)
+    services.set_token_status(actor=request.user, token=token, is_enabled=is_enabled)
     message = _("Token “%(name)s” is enabled.") if is_enabled else _("Token “%(name)s” is disabled.")
     return changed(request, message=message % {"name": token.name}, url=reverse("portal:tokens"))
 
@@ -88,7 +88,7 @@ def token_status(request: UserHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def token_delete(request: UserHttpRequest, pk: int) -> HttpResponse:
     token = _own_token(request, pk)
-    services.delete_token(token=token)
+    services.delete_token(actor=request.user, token=token)
     message = _("Token “%(name)s” was deleted.") % {"name": token.name}
     return changed(request, message=message, url=reverse("portal:tokens"))
 

@@ -68,7 +68,7 @@ def test_a_key_works_until_its_time_is_over() -> None:
 def test_the_keys_of_somebody_who_may_not_sign_in_do_not_work(status: str) -> None:
     user = make_user()
     token, old = make(user)
-    key = services.rotate_access_token(token=token, grace=timedelta(days=1), at=NOON)
+    key = services.rotate_access_token(actor=None, token=token, grace=timedelta(days=1), at=NOON)
 
     User.objects.filter(pk=user.pk).update(status=status)
 
@@ -79,7 +79,7 @@ def test_the_keys_of_somebody_who_may_not_sign_in_do_not_work(status: str) -> No
 def test_a_rotated_key_works_through_its_grace() -> None:
     token, old = make(make_user())
 
-    new = services.rotate_access_token(token=token, grace=timedelta(hours=1), at=NOON)
+    new = services.rotate_access_token(actor=None, token=token, grace=timedelta(hours=1), at=NOON)
 
     assert works(new)
     assert works(old, at=NOON + timedelta(minutes=59, seconds=59))
@@ -90,7 +90,7 @@ def test_a_rotated_key_works_through_its_grace() -> None:
 def test_a_grace_does_not_outlive_the_token() -> None:
     token, old = make(make_user(), expires_at=NOON + timedelta(minutes=1))
 
-    services.rotate_access_token(token=token, grace=timedelta(hours=1), at=NOON)
+    services.rotate_access_token(actor=None, token=token, grace=timedelta(hours=1), at=NOON)
 
     assert works(old)
     assert not works(old, at=NOON + timedelta(minutes=1))
@@ -98,9 +98,9 @@ def test_a_grace_does_not_outlive_the_token() -> None:
 
 def test_without_grace_only_the_new_key_works() -> None:
     token, first = make(make_user())
-    second = services.rotate_access_token(token=token, grace=timedelta(days=7), at=NOON)
+    second = services.rotate_access_token(actor=None, token=token, grace=timedelta(days=7), at=NOON)
 
-    third = services.rotate_access_token(token=token, grace=timedelta(0), at=NOON)
+    third = services.rotate_access_token(actor=None, token=token, grace=timedelta(0), at=NOON)
 
     assert [works(key) for key in (first, second, third)] == [False, False, True]
     stored = AccessToken.objects.get()
@@ -109,23 +109,23 @@ def test_without_grace_only_the_new_key_works() -> None:
 
 def test_a_second_rotation_keeps_one_key_and_not_the_one_before_it() -> None:
     token, first = make(make_user())
-    second = services.rotate_access_token(token=token, grace=timedelta(days=7), at=NOON)
+    second = services.rotate_access_token(actor=None, token=token, grace=timedelta(days=7), at=NOON)
 
-    third = services.rotate_access_token(token=token, grace=timedelta(days=7), at=NOON)
+    third = services.rotate_access_token(actor=None, token=token, grace=timedelta(days=7), at=NOON)
 
     assert [works(key) for key in (first, second, third)] == [False, True, True]
 
 
 def test_a_revoked_token_works_with_none_of_its_keys_and_cannot_be_rotated() -> None:
     token, old = make(make_user())
-    key = services.rotate_access_token(token=token, grace=timedelta(days=7), at=NOON)
+    key = services.rotate_access_token(actor=None, token=token, grace=timedelta(days=7), at=NOON)
 
-    services.revoke_access_token(token=AccessToken.objects.get(pk=token.pk))
+    services.revoke_access_token(actor=None, token=AccessToken.objects.get(pk=token.pk))
 
     assert not works(key)
     assert not works(old)
     with pytest.raises(services.AccessTokenGoneError):
-        services.rotate_access_token(token=token, grace=timedelta(0), at=NOON)
+        services.rotate_access_token(actor=None, token=token, grace=timedelta(0), at=NOON)
 
 
 def test_rotations_at_once_leave_the_keys_of_the_last_two() -> None:
@@ -135,7 +135,7 @@ def test_rotations_at_once_leave_the_keys_of_the_last_two() -> None:
     def rotate() -> str:
         start.wait(20)
         try:
-            return services.rotate_access_token(token=token, grace=timedelta(days=1), at=NOON)
+            return services.rotate_access_token(actor=None, token=token, grace=timedelta(days=1), at=NOON)
         finally:
             connections.close_all()
 

@@ -346,7 +346,7 @@ def test_a_revoked_management_key_is_gone() -> None:
         actor=None, scopes=["read"], user=make_user(), name="report"
     )
 
-    access_tokens.revoke_access_token(token=token)
+    access_tokens.revoke_access_token(actor=None, token=token)
 
     assert not AccessToken.objects.exists()
 

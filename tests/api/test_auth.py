@@ -86,7 +86,7 @@ def test_an_expired_key_is_refused() -> None:
 
 def test_a_revoked_key_is_refused(program) -> None:
     asks = program(make_user())
-    access_tokens.revoke_access_token(token=AccessToken.objects.get())
+    access_tokens.revoke_access_token(actor=None, token=AccessToken.objects.get())
 
     assert asks.get("/me").code == "invalid_access_token"
 

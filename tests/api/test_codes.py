@@ -124,7 +124,7 @@ def test_a_batch_counts_what_became_of_its_codes(program) -> None:
     make_batch(count=2)
     services.redeem(code=codes[0], user=make_user(), at=NOON)
     services.set_code_status(
-        code=RedemptionCode.objects.get(digest=services.code_digest(codes[1])), is_enabled=False
+        actor=None, code=RedemptionCode.objects.get(digest=services.code_digest(codes[1])), is_enabled=False
     )
     asks = program(make_admin(), "read")
 

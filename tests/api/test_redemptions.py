@@ -18,7 +18,7 @@ def make_code(quota: int = 500) -> str:
 
 
 def disable(code: str) -> None:
-    services.set_code_status(code=RedemptionCode.objects.get(hint=code[-4:]), is_enabled=False)
+    services.set_code_status(actor=None, code=RedemptionCode.objects.get(hint=code[-4:]), is_enabled=False)
 
 
 def test_a_code_becomes_quota(program) -> None:

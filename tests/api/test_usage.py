@@ -217,7 +217,7 @@ def test_sums_by_token_have_its_name_until_it_is_deleted(program) -> None:
     kept, gone = make_token(user, name="laptop"), make_token(user)
     call(kept, channel, quota=2)
     call(gone, channel, quota=1)
-    tokens.delete_token(token=gone.token)
+    tokens.delete_token(actor=None, token=gone.token)
 
     items = summary(program(user), "token")["items"]
 
@@ -244,7 +244,7 @@ def test_sums_by_channel_are_over_everybody_and_have_its_name_until_it_is_delete
     kept, gone = make_channel(name="kept"), make_channel()
     for person, channel, quota in ((make_root, kept, 5), (make_user, kept, 4), (make_user, gone, 1)):
         call(make_token(person(balance=100)), channel, quota=quota)
-    channels.delete_channel(channel=gone)
+    channels.delete_channel(actor=None, channel=gone)
 
     body = summary(program(make_admin()), "channel")
 

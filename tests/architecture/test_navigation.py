@@ -18,7 +18,6 @@ PLANNED = {
     "ops:usage",
     "ops:reconciliation",
     "ops:alerts",
-    "ops:audit",
     "ops:jobs",
     "ops:health",
 }

@@ -120,7 +120,7 @@ def test_a_channel_that_is_deleted_while_its_provider_is_asked_gets_no_snapshot(
     says = balances.call
 
     def delete_and_say(*args: Any, **options: Any) -> Answer:
-        channels.delete_channel(channel=channel)
+        channels.delete_channel(actor=None, channel=channel)
         return says(*args, **options)
 
     monkeypatch.setattr(balances, "call", delete_and_say)
@@ -132,7 +132,7 @@ def test_a_channel_that_is_deleted_while_its_provider_is_asked_gets_no_snapshot(
 def test_the_task_asks_every_enabled_channel_whatever_the_others_do(sandbox: SandboxServer) -> None:
     sandbox.reset()
     make_channel(base_url="http://127.0.0.1:1")
-    channels.set_channel_status(channel=channel_of(sandbox, name="off"), is_enabled=False)
+    channels.set_channel_status(actor=None, channel=channel_of(sandbox, name="off"), is_enabled=False)
     asked = channel_of(sandbox)
 
     tasks.refresh_balances()

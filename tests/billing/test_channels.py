@@ -48,6 +48,7 @@ def test_of_a_short_key_nothing_is_shown(key: str, hint: str) -> None:
 
 def test_a_new_channel_has_its_counters_and_its_settings() -> None:
     channel = channels.create_channel(
+        actor=None,
         settings=settings_of(
             model_mapping={"m": "theirs"},
             groups=["vip"],
@@ -83,9 +84,11 @@ def test_settings_that_are_not_valid_change_nothing(fields) -> None:
     before = (version(), stored_rows())
 
     with pytest.raises(ValidationError):
-        channels.create_channel(settings=settings_of(**fields), key=KEY)
+        channels.create_channel(actor=None, settings=settings_of(**fields), key=KEY)
     with pytest.raises(ValidationError):
-        channels.update_channel(channel=channel, settings=settings_of(**fields), key="sk-another-secret-key")
+        channels.update_channel(
+            actor=None, channel=channel, settings=settings_of(**fields), key="sk-another-secret-key"
+        )
 
     assert (version(), stored_rows()) == before
     assert ChannelTotals.objects.count() == 1
@@ -94,7 +97,9 @@ def test_settings_that_are_not_valid_change_nothing(fields) -> None:
 def test_an_edit_without_a_key_keeps_the_one_there_is() -> None:
     channel = make_channel(key=KEY)
 
-    channels.update_channel(channel=channel, settings=settings_of(name="renamed", models=["a", "b"]))
+    channels.update_channel(
+        actor=None, channel=channel, settings=settings_of(name="renamed", models=["a", "b"])
+    )
 
     stored = Channel.objects.get()
     assert (stored.name, stored.models, stored.get_key()) == ("renamed", ["a", "b"], KEY)
@@ -103,7 +108,7 @@ def test_an_edit_without_a_key_keeps_the_one_there_is() -> None:
 def test_an_edit_with_a_key_replaces_it() -> None:
     channel = make_channel(key=KEY)
 
-    channels.update_channel(channel=channel, settings=settings_of(), key="sk-another-secret-key")
+    channels.update_channel(actor=None, channel=channel, settings=settings_of(), key="sk-another-secret-key")
 
     assert (Channel.objects.get().get_key(), Channel.objects.get().key_hint) == (
         "sk-another-secret-key",
@@ -126,7 +131,7 @@ def test_a_stored_key_goes_to_no_other_address(base_url: str) -> None:
     channel = make_channel(key=KEY)
 
     with pytest.raises(ValidationError, match="key again"):
-        channels.update_channel(channel=channel, settings=settings_of(base_url=base_url))
+        channels.update_channel(actor=None, channel=channel, settings=settings_of(base_url=base_url))
 
     assert Channel.objects.get().base_url == "http://127.0.0.1:9"
 
@@ -135,7 +140,10 @@ def test_a_new_address_is_taken_with_its_key() -> None:
     channel = make_channel(key=KEY)
 
     channels.update_channel(
-        channel=channel, settings=settings_of(base_url="http://192.0.2.7"), key="sk-another-secret-key"
+        actor=None,
+        channel=channel,
+        settings=settings_of(base_url="http://192.0.2.7"),
+        key="sk-another-secret-key",
     )
 
     assert Channel.objects.get().base_url == "http://192.0.2.7"
@@ -163,10 +171,10 @@ def test_a_path_before_v1_is_kept() -> None:
 
 def test_an_edit_leaves_alone_what_changes_by_itself() -> None:
     channel = make_channel()
-    channels.set_channel_status(channel=channel, is_enabled=False)
+    channels.set_channel_status(actor=None, channel=channel, is_enabled=False)
     Channel.objects.filter(pk=channel.pk).update(test_ms=7, tested_at=NOON, test_error="broken")
 
-    channels.update_channel(channel=channel, settings=settings_of())
+    channels.update_channel(actor=None, channel=channel, settings=settings_of())
 
     stored = Channel.objects.get()
     assert (stored.status, stored.test_ms, stored.tested_at) == ("manually_disabled", 7, NOON)
@@ -178,7 +186,7 @@ def test_a_channel_is_disabled_and_enabled_again() -> None:
     statuses = []
 
     for is_enabled in (False, True):
-        channels.set_channel_status(channel=channel, is_enabled=is_enabled)
+        channels.set_channel_status(actor=None, channel=channel, is_enabled=is_enabled)
         statuses.append(Channel.objects.get().status)
 
     assert statuses == ["manually_disabled", "enabled"]
@@ -190,7 +198,7 @@ def test_a_deleted_channel_goes_with_its_key_and_balances_and_its_usage_stays() 
     settle(settlements=[settlement(made, channel, quota=20)], at=NOON)
     BalanceSnapshot.objects.create(channel=channel, kind="balance", remaining=1, created_at=NOON)
 
-    channels.delete_channel(channel=channel)
+    channels.delete_channel(actor=None, channel=channel)
 
     assert not Channel.objects.exists()
     assert not ChannelTotals.objects.exists()
@@ -203,7 +211,7 @@ def test_a_call_in_flight_is_charged_though_its_channel_was_deleted() -> None:
     user = make_user(balance=100)
     call = settlement(make_token(user), channel, quota=20)
 
-    channels.delete_channel(channel=channel)
+    channels.delete_channel(actor=None, channel=channel)
     [settled] = settle(settlements=[call], at=NOON)
 
     assert settled.available == 80
@@ -215,9 +223,9 @@ def test_every_change_of_a_channel_moves_the_configurations_version() -> None:
     versions.append(version())
 
     for change in (
-        lambda: channels.update_channel(channel=channel, settings=settings_of()),
-        lambda: channels.set_channel_status(channel=channel, is_enabled=False),
-        lambda: channels.delete_channel(channel=channel),
+        lambda: channels.update_channel(actor=None, channel=channel, settings=settings_of()),
+        lambda: channels.set_channel_status(actor=None, channel=channel, is_enabled=False),
+        lambda: channels.delete_channel(actor=None, channel=channel),
     ):
         change()
         versions.append(version())

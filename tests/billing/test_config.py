@@ -49,7 +49,7 @@ def test_a_disabled_channel_is_no_route_but_its_models_are_known() -> None:
     make_channel(models=["a"])
     disabled = make_channel(models=["b"])
 
-    channels.set_channel_status(channel=disabled, is_enabled=False)
+    channels.set_channel_status(actor=None, channel=disabled, is_enabled=False)
 
     config = load_config()
     assert [route.models for route in config.routes] == [frozenset({"a"})]

@@ -78,7 +78,7 @@ def test_an_expired_or_disabled_token_and_a_disabled_user_are_refused_from_the_n
     user = make_user(balance=1000)
     expired = make_token(user, expires_at=NOON)
     disabled = make_token(user)
-    tokens.set_token_status(token=disabled.token, is_enabled=False)
+    tokens.set_token_status(actor=None, token=disabled.token, is_enabled=False)
     outcast = make_user(balance=1000)
     outcasts = make_token(outcast)
     outcast.status = UserStatus.DISABLED
@@ -191,7 +191,7 @@ def test_deleting_a_token_in_flight_neither_frees_nor_loses_the_call() -> None:
     calls.admit(requests=[request], at=NOON)
     call = settlement(made, make_channel(), quota=120, estimate=300, request_id=request.request_id)
 
-    tokens.delete_token(token=made.token)
+    tokens.delete_token(actor=None, token=made.token)
     settle(settlements=[call], at=NOON)
 
     assert (account_of(user).balance, account_of(user).held) == (880, 0)

@@ -25,7 +25,7 @@ def update(token: Token, **fields) -> Token:
         "allowed_models": [],
         "allowed_networks": [],
     }
-    return tokens.update_token(token=token, **{**defaults, **fields})
+    return tokens.update_token(actor=None, token=token, **{**defaults, **fields})
 
 
 def test_a_new_token_is_found_by_its_key_and_has_its_budget() -> None:
@@ -121,7 +121,7 @@ def test_a_call_in_flight_goes_on_when_its_token_is_changed_or_disabled() -> Non
     calls.admit(requests=[request], at=NOON)
 
     update(made.token, quota_limit=0, expires_at=NOON - timedelta(days=1))
-    tokens.set_token_status(token=made.token, is_enabled=False)
+    tokens.set_token_status(actor=None, token=made.token, is_enabled=False)
     settle(settlements=[settlement(made, make_channel(), quota=30, request_id=request.request_id)], at=NOON)
 
     quota = TokenQuota.objects.get()
@@ -133,7 +133,7 @@ def test_a_token_is_disabled_and_enabled_again() -> None:
     statuses = []
 
     for is_enabled in (False, False, True):
-        tokens.set_token_status(token=made.token, is_enabled=is_enabled)
+        tokens.set_token_status(actor=None, token=made.token, is_enabled=is_enabled)
         statuses.append(Token.objects.get().status)
 
     assert statuses == ["disabled", "disabled", "enabled"]
@@ -144,7 +144,7 @@ def test_a_deleted_token_leaves_its_history() -> None:
     made = make_token(user)
     settle(settlements=[settlement(made, make_channel(), quota=20)], at=NOON)
 
-    tokens.delete_token(token=made.token)
+    tokens.delete_token(actor=None, token=made.token)
 
     assert not Token.objects.exists()
     assert not TokenQuota.objects.exists()
@@ -154,7 +154,7 @@ def test_a_deleted_token_leaves_its_history() -> None:
 
 def test_a_deleted_tokens_key_opens_nothing() -> None:
     made = make_token(make_user(balance=100))
-    tokens.delete_token(token=made.token)
+    tokens.delete_token(actor=None, token=made.token)
 
     [refusal] = calls.admit(requests=[admit_request(made)], at=NOON)
 

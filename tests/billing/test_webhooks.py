@@ -123,16 +123,17 @@ def test_a_redeemed_code_is_told_without_the_code(hook: MadeWebhook) -> None:
 
 def test_every_change_of_a_channels_state_is_told_and_nothing_else_of_it(hook: MadeWebhook) -> None:
     channel = make_channel(name="c")
-    channels.set_channel_status(channel=channel, is_enabled=False)
-    channels.set_channel_status(channel=channel, is_enabled=False)
-    channels.change_status(channel_id=channel.pk, status="auto_disabled")
-    channels.set_channel_status(channel=channel, is_enabled=True)
+    channels.set_channel_status(actor=None, channel=channel, is_enabled=False)
+    channels.set_channel_status(actor=None, channel=channel, is_enabled=False)
+    channels.change_status(actor=None, channel_id=channel.pk, status="auto_disabled")
+    channels.set_channel_status(actor=None, channel=channel, is_enabled=True)
     channels.update_channel(
+        actor=None,
         channel=channel,
         settings=channels.ChannelSettings(name="d", base_url="http://127.0.0.1:9", models=["m"]),
     )
-    channels.delete_channel(channel=channel)
-    channels.delete_channel(channel=channel)
+    channels.delete_channel(actor=None, channel=channel)
+    channels.delete_channel(actor=None, channel=channel)
 
     states = [(event["data"]["status_before"], event["data"]["status"]) for event in told()]
     assert states == [
@@ -148,7 +149,7 @@ def test_every_change_of_a_channels_state_is_told_and_nothing_else_of_it(hook: M
 def test_only_enabled_webhooks_for_the_event_are_told(hook: MadeWebhook) -> None:
     make_webhook(events=["code.redeemed"])
     off = make_webhook().webhook
-    webhooks.set_webhook_status(webhook=off, is_enabled=False)
+    webhooks.set_webhook_status(actor=None, webhook=off, is_enabled=False)
     both = make_webhook(events=["topup.created", "code.redeemed"]).webhook
 
     emit()
@@ -391,9 +392,9 @@ def test_a_receiver_that_hangs_occupies_one_worker_and_holds_up_no_other(receive
 
 def test_a_disabled_webhook_is_told_when_it_is_enabled_again(hook: MadeWebhook, receiver: Receiver) -> None:
     emit()
-    webhooks.set_webhook_status(webhook=hook.webhook, is_enabled=False)
+    webhooks.set_webhook_status(actor=None, webhook=hook.webhook, is_enabled=False)
     assert webhooks.deliver_due(at=NOON) == 0
-    webhooks.set_webhook_status(webhook=hook.webhook, is_enabled=True)
+    webhooks.set_webhook_status(actor=None, webhook=hook.webhook, is_enabled=True)
 
     assert webhooks.deliver_due(at=NOON) == 1
     assert len(receiver.received) == 1
@@ -439,7 +440,7 @@ def test_what_is_being_sent_is_not_sent_again_meanwhile(hook: MadeWebhook) -> No
 @pytest.mark.parametrize("what", ["test", "redeliver"])
 def test_nothing_is_sent_on_demand_to_a_disabled_webhook(hook: MadeWebhook, what: str) -> None:
     emit()
-    webhooks.set_webhook_status(webhook=hook.webhook, is_enabled=False)
+    webhooks.set_webhook_status(actor=None, webhook=hook.webhook, is_enabled=False)
     off = Webhook.objects.get()
     actions = {
         "test": lambda: webhooks.send_test(webhook=off, at=NOON),
@@ -452,7 +453,7 @@ def test_nothing_is_sent_on_demand_to_a_disabled_webhook(hook: MadeWebhook, what
 
 def test_a_new_secret_signs_what_is_pending_too(hook: MadeWebhook, receiver: Receiver) -> None:
     emit()
-    new = webhooks.rotate_secret(webhook=hook.webhook)
+    new = webhooks.rotate_secret(actor=None, webhook=hook.webhook)
     webhooks.deliver_due(at=NOON)
 
     [request] = receiver.received
@@ -496,7 +497,7 @@ def test_deliveries_are_forgotten_after_thirty_days() -> None:
 def test_a_deleted_webhook_takes_its_log_along(hook: MadeWebhook) -> None:
     emit()
 
-    webhooks.delete_webhook(webhook=hook.webhook)
+    webhooks.delete_webhook(actor=None, webhook=hook.webhook)
 
     assert not WebhookDelivery.objects.exists()
     assert webhooks.deliver_due(at=NOON) == 0

@@ -37,6 +37,7 @@ READ_ONLY = {
     "codes",
     "code-detail",
 } | {
+    "audit",
     "ledger",
     "ledger-export",
     "webhooks",
@@ -137,7 +138,7 @@ def test_an_administrator_cannot_touch_another_one(name: str, admin: User, admin
 def test_root_is_missing_from_what_an_administrator_sees(admin_client: Client) -> None:
     hidden = make_root(username="the-hidden-root", balance=77_000_000)
 
-    for name in ("users", "ledger", "ledger-export", "dashboard"):
+    for name in ("users", "ledger", "ledger-export", "dashboard", "audit"):
         answer = admin_client.get(reverse(f"ops:{name}"))
         content = b"".join(answer.streaming_content) if answer.streaming else answer.content
         assert hidden.username.encode() not in content, name

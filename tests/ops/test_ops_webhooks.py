@@ -187,7 +187,7 @@ def test_a_delivery_is_sent_again(
 def test_what_cannot_be_sent_again_says_why(
     admin_client: Client, hook: MadeWebhook, log: list[WebhookDelivery]
 ) -> None:
-    webhooks.set_webhook_status(webhook=hook.webhook, is_enabled=False)
+    webhooks.set_webhook_status(actor=None, webhook=hook.webhook, is_enabled=False)
     url = reverse("ops:webhook-redeliver", args=[hook.webhook.pk, log[2].pk])
 
     plain, htmx = admin_client.post(url, follow=True), admin_client.post(url, headers=HTMX)

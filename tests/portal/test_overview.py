@@ -79,7 +79,7 @@ def test_only_models_of_enabled_channels_of_the_persons_group_are_available(
     make_channel(models=["ours", "also-ours"])
     make_channel(models=["theirs"], groups=["vip"])
     off = make_channel(models=["off"])
-    channels.set_channel_status(channel=off, is_enabled=False)
+    channels.set_channel_status(actor=None, channel=off, is_enabled=False)
 
     assert console.get(URL).context["models"] == ["also-ours", "ours"]
 

@@ -77,7 +77,7 @@ def test_a_used_code_is_refused_in_place_and_what_was_typed_stays(
 
 
 def test_unknown_and_disabled_codes_get_the_same_answer(console: Client, code: str) -> None:
-    set_code_status(code=RedemptionCode.objects.get(), is_enabled=False)
+    set_code_status(actor=None, code=RedemptionCode.objects.get(), is_enabled=False)
 
     answers = [
         console.post(URL, {"code": typed}).context["form"].errors["code"] for typed in (code, "ABCD" * 4)

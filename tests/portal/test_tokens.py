@@ -28,7 +28,7 @@ def _spend(made: Any, quota: int) -> None:
 
 def test_the_list_shows_each_token_with_its_state(console: Client, ann: User) -> None:
     make_token(ann, name="good")
-    services.set_token_status(token=make_token(ann, name="off").token, is_enabled=False)
+    services.set_token_status(actor=None, token=make_token(ann, name="off").token, is_enabled=False)
     make_token(ann, name="late", expires_at=NOON - timedelta(days=9000))
     used_up = make_token(ann, name="spent", quota_limit=100)
     _spend(used_up, 100)
@@ -50,7 +50,7 @@ def test_the_filter_by_state_agrees_with_the_state_that_is_shown(
     make_token(ann)
     make_token(ann, quota_limit=0)
     make_token(ann, quota_limit=0, expires_at=NOON - timedelta(days=9000))
-    services.set_token_status(token=make_token(ann, quota_limit=0).token, is_enabled=False)
+    services.set_token_status(actor=None, token=make_token(ann, quota_limit=0).token, is_enabled=False)
 
     rows = console.get(LIST, {"state": state}).context["rows"]
 

@@ -214,7 +214,7 @@ def test_guessing_teaches_nothing_and_the_log_knows_the_reason() -> None:
     used, disabled = make_codes(count=2)
     used_pk, disabled_pk = RedemptionCode.objects.order_by("pk").values_list("pk", flat=True)
     redeem(used, make_user())
-    services.set_code_status(code=RedemptionCode.objects.get(pk=disabled_pk), is_enabled=False)
+    services.set_code_status(actor=None, code=RedemptionCode.objects.get(pk=disabled_pk), is_enabled=False)
     user = make_user()
 
     refusals = [refusal_of(code, user) for code in (used, disabled, "0000-0000-0000-0000")]
@@ -286,9 +286,9 @@ def test_a_disabled_code_is_refused_until_it_is_enabled_again() -> None:
     stored = RedemptionCode.objects.get()
     user = make_user()
 
-    assert services.set_code_status(code=stored, is_enabled=False)
+    assert services.set_code_status(actor=None, code=stored, is_enabled=False)
     refusal_of(code, user)
-    assert services.set_code_status(code=stored, is_enabled=True)
+    assert services.set_code_status(actor=None, code=stored, is_enabled=True)
     redeem(code, user)
 
     assert balance_of(user) == 5
@@ -300,7 +300,7 @@ def test_a_used_code_stays_used_also_for_whoever_saw_it_before(is_enabled: bool)
     seen_before = RedemptionCode.objects.get()
     redeem(code, make_user())
 
-    changed = services.set_code_status(code=seen_before, is_enabled=is_enabled)
+    changed = services.set_code_status(actor=None, code=seen_before, is_enabled=is_enabled)
 
     assert not changed
     assert RedemptionCode.objects.get().status == "used"

@@ -98,7 +98,7 @@ def test_tokens_that_are_missing_wrong_expired_disabled_or_elsewhere_are_refused
     user = make_user(balance=5_000)
     expired = make_token(user, expires_at=NOON)
     disabled = make_token(user)
-    tokens.set_token_status(token=disabled.token, is_enabled=False)
+    tokens.set_token_status(actor=None, token=disabled.token, is_enabled=False)
     elsewhere = make_token(user, allowed_networks=["10.0.0.0/8"])
     other_model = make_token(user, allowed_models=["sandbox-slow"])
     outcast = make_user(balance=5_000)

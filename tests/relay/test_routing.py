@@ -67,7 +67,7 @@ def test_changes_by_operators_take_effect_with_the_next_call(channel, client_of)
     dearer = quota_of_a_call()
     prices.set_model_price(actor=None, model="sandbox-echo", request_price=Decimal("0.001"), at=NOON)
     per_request = quota_of_a_call()
-    channels.set_channel_status(channel=channel, is_enabled=False)
+    channels.set_channel_status(actor=None, channel=channel, is_enabled=False)
 
     assert before * 9 < dearer <= before * 10
     assert per_request == 5_000
@@ -100,4 +100,4 @@ def test_a_stored_key_is_not_sent_to_another_address_without_being_entered_again
     moved = ChannelSettings(name="x", base_url="http://192.0.2.7:81", models=["m"])
 
     with pytest.raises(ValidationError, match="key"):
-        channels.update_channel(channel=channel, settings=moved)
+        channels.update_channel(actor=None, channel=channel, settings=moved)
