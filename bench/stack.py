@@ -100,7 +100,7 @@ def running_stack() -> Iterator[Stack]:
         [single] = stack.enter_context(web_processes(1, RELAY_GROUP_COMMIT_SIZE="1"))
         yield Stack(
             database_url=f"{server_url}/bench",
-            postmaster=_postmaster(server_url),
+            postmaster=postmaster_of(server_url),
             sandbox=sandbox,
             direct=_server("direct", sandbox.port, [sandbox.api_key], sandbox.pid),
             relay=_server("relay", relay.port, keys, relay.process.pid),
@@ -110,15 +110,17 @@ def running_stack() -> Iterator[Stack]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process and its living children have used, in all their threads."""
+    """CPU time that a process and its children have used, in all their threads."""
     total = 0.0
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except OSError:  # it ended meanwhile
             continue
-        if int(path.parent.name) == pid or int(fields[1]) == pid:
-            total += (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        if int(path.parent.name) == pid:
+            total += sum(map(int, fields[11:15])) / _TICKS_PER_S  # with those of its children that ended
+        elif int(fields[1]) == pid:
+            total += sum(map(int, fields[11:13])) / _TICKS_PER_S
     return total
 
 
@@ -137,6 +139,7 @@ def _seed(sandbox: SandboxServer) -> list[str]:
     return keys
 
 
-def _postmaster(server_url: str) -> int:
+def postmaster_of(server_url: str) -> int:
+    """The process id of a server that ``postgres.start`` gave."""
     folder = Path(unquote(server_url.rpartition("@")[2]))
     return int((folder / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
