@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -32,37 +33,33 @@ CLIENTS = 16
 HOLDS = 250_000
 """More than any window settles."""
 
-_ROWS = """
+_NUMBERS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {n})"
+_ROWS = f"""
 INSERT INTO accounts_user
     (id, username, password, email, display_name, role, status, "group", language, created_at)
-  SELECT n, 'caller' || n, '!', '', '', 'user', 'enabled', 'default', '', now()
-  FROM generate_series(1, {n}) n;
+  {_NUMBERS} SELECT n, 'caller' || n, '!', '', '', 'user', 'enabled', 'default', '', CURRENT_TIMESTAMP FROM s;
 INSERT INTO accounts_token
     (id, user_id, name, key_hash, key_prefix, status, allowed_models, allowed_networks, created_at)
-  SELECT n, n, 'bench', md5(n::text), 'sk-…', 'enabled', '[]', '[]', now() FROM generate_series(1, {n}) n;
+  {_NUMBERS} SELECT n, n, 'bench', 'hash' || n, 'sk-…', 'enabled', '[]', '[]', CURRENT_TIMESTAMP FROM s;
 INSERT INTO billing_quotaaccount (user_id, balance, held, used_quota, request_count)
-  SELECT n, 1000000000000, 0, 0, 0 FROM generate_series(1, {n}) n;
+  {_NUMBERS} SELECT n, 1000000000000, 0, 0, 0 FROM s;
 INSERT INTO billing_tokenquota (token_id, used_quota, held, request_count)
-  SELECT n, 0, 0, 0 FROM generate_series(1, {n}) n;
+  {_NUMBERS} SELECT n, 0, 0, 0 FROM s;
 INSERT INTO billing_ledgerentry (account_id, kind, amount, balance_after, memo, reference, created_at)
-  SELECT n, 'top_up', 1000000000000, 1000000000000, '', '', now() FROM generate_series(1, {n}) n;
-CREATE SEQUENCE bench_call
+  {_NUMBERS} SELECT n, 'top_up', 1000000000000, 1000000000000, '', '', CURRENT_TIMESTAMP FROM s
 """
-
-_HOLDS = """
+_HOLDS = f"""
 INSERT INTO billing_hold (request_id, account_id, token_id, amount, created_at, expires_at)
-  SELECT '{run}' || n, 1 + n::bigint * 7919 % {accounts}, 1 + n::bigint * 7919 % {accounts}, {cost},
-         now(), now() + interval '1 h' FROM generate_series(1, {calls}) n;
-ALTER SEQUENCE bench_call RESTART
-"""
-_COUNT_HELD = """
-UPDATE billing_quotaaccount a SET held = h.held FROM
-  (SELECT q.user_id, coalesce(sum(amount), 0) AS held FROM billing_quotaaccount q
-   LEFT JOIN billing_hold h ON h.account_id = q.user_id GROUP BY 1) h WHERE h.user_id = a.user_id;
-UPDATE billing_tokenquota t SET held = a.held FROM billing_quotaaccount a WHERE a.user_id = t.token_id;
-VACUUM ANALYZE
+  {_NUMBERS} SELECT '{{run}}' || n, 1 + CAST(n AS bigint) * 7919 % {{accounts}},
+    1 + CAST(n AS bigint) * 7919 % {{accounts}}, {COST}, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP FROM s
 """
 """A call's account is 1 + number × 7919 modulo the number of accounts, in Python, SQL and pgbench alike."""
+_COUNT_HELD = """
+UPDATE billing_quotaaccount AS a SET held = h.held FROM
+  (SELECT q.user_id, coalesce(sum(amount), 0) AS held FROM billing_quotaaccount q
+   LEFT JOIN billing_hold h ON h.account_id = q.user_id GROUP BY 1) h WHERE h.user_id = a.user_id;
+UPDATE billing_tokenquota AS t SET held = a.held FROM billing_quotaaccount a WHERE a.user_id = t.token_id
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +79,26 @@ CASES = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How calls are committed: so many at most in a transaction, by so many writers at a time."""
+
+    name: str
+    size: int = 256
+    writers: int = 1
+
+
+OURS = Way(name="ours")
+WAYS = (
+    OURS,
+    Way(name="batches of up to 16", size=16),
+    Way(name="batches of up to 64", size=64),
+    Way(name="batches of up to 1,024", size=1024),
+    Way(name="two batches in flight", writers=2),
+    Way(name="one transaction a call", size=1),
+)
+
+
 @dataclass(slots=True)
 class Measured:
     """Calls a second, and PostgreSQL's processor time a call in microseconds, round by round."""
@@ -98,28 +115,65 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.settle", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--tune", action="store_true", help="compare sizes and numbers of batches instead")
+    parser.add_argument("--sqlite", action="store_true", help="with --tune: on SQLite")
     options = parser.parse_args()
-    with _database() as url:
-        postmaster = postmaster_of(url.rpartition("/")[0])
-        runs = (f"run{number}-" for number in itertools.count())
-        measured = {(case.name, way): Measured() for case in CASES for way in ("ours", "pgbench")}
-        fsync: list[float] = []
-        for _ in range(options.rounds):
-            fsync += machine.fsync_ms(1.0)
-            for case in CASES:
-                for way, measure in (("ours", _measure_ours), ("pgbench", _measure_pgbench)):
-                    run = next(runs)
-                    _prepare(url, case, run)
-                    before = cpu_seconds(postmaster)
-                    calls, seconds = measure(url, case, run, options.seconds)
-                    measured[case.name, way].add(calls, seconds, cpu_seconds(postmaster) - before)
-                    _clean_up(url)
-                    print(f"{case.name}, {way}: {calls / seconds:,.0f}/s", file=sys.stderr, flush=True)
-        _print_report(measured, options, fsync)
-        return _print_soundness(url)
+    with _database(is_sqlite=options.sqlite and options.tune) as server:
+        fsync = machine.fsync_ms(1.0)
+        name = f"{'SQLite' if not server else 'PostgreSQL'}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        if options.tune:
+            title, found = f"# Batches on {name}", _tune(options)
+        else:
+            title, found = f"# Settling calls on {name}", _compare(server, options)
+        print(f"{title}\n\nMachine     {machine.describe()}")
+        print(f"Rounds      {options.rounds} of {options.seconds:g} s, in turns; medians")
+        print(f"fdatasync   {machine.describe_fsync(fsync)}\n{found}")
+        return _print_soundness()
 
 
-def _measure_ours(_url: str, case: Case, run: str, seconds: float) -> tuple[int, float]:
+def _compare(server: str, options: argparse.Namespace) -> str:
+    """Ours against pgbench; returns the table."""
+    postmaster = postmaster_of(server)
+    runs = (f"run{number}-" for number in itertools.count())
+    measured = {(case.name, way): Measured() for case in CASES for way in ("ours", "pgbench")}
+    for _ in range(options.rounds):
+        for case in CASES:
+            for way in ("ours", "pgbench"):
+                run = next(runs)
+                _prepare(case, run)
+                before = cpu_seconds(postmaster)
+                if way == "ours":
+                    calls, seconds = _measure_ours(case, OURS, run, options.seconds)
+                else:
+                    calls, seconds = _measure_pgbench(f"{server}/settle", case, run, options.seconds)
+                measured[case.name, way].add(calls, seconds, cpu_seconds(postmaster) - before)
+                print(f"{case.name}, {way}: {calls / seconds:,.0f}/s", file=sys.stderr, flush=True)
+    return _comparison(measured)
+
+
+def _tune(options: argparse.Namespace) -> str:
+    """Other batches against ours, with 1,024 calls waiting; returns the table."""
+    runs = (f"run{number}-" for number in itertools.count())
+    cases = [replace(case, waiting=1024) for case in CASES]
+    rates: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for _ in range(options.rounds):
+        for case in cases:
+            for way in WAYS:
+                run = next(runs)
+                _prepare(case, run)
+                calls, seconds = _measure_ours(case, way, run, options.seconds)
+                rates[case.name, way.name].append(calls / seconds)
+                print(f"{case.name}, {way.name}: {calls / seconds:,.0f}/s", file=sys.stderr, flush=True)
+    lines = []
+    for (case_name, way_name), found in rates.items():
+        each = [a / b for a, b in zip(found, rates[case_name, OURS.name], strict=True)]
+        lines.append(
+            [case_name, way_name, f"{statistics.median(found):,.0f}", f"{statistics.median(each):.2f}"]
+        )
+    return table("## 1,024 calls waiting", ["Settling", "how", "calls/s", "÷ ours"], lines, texts=2)
+
+
+def _measure_ours(case: Case, way: Way, run: str, seconds: float) -> tuple[int, float]:
     """Settlements by the relay's own group commit, ``waiting`` of them at any time."""
     from billing.services import calls
     from billing.services.settle import Settled, Settlement
@@ -140,18 +194,21 @@ def _measure_ours(_url: str, case: Case, run: str, seconds: float) -> tuple[int,
         )  # fmt: skip
 
     async def load() -> int:
-        executor = ThreadPoolExecutor(1)
-        commit: GroupCommit[Settlement, Settled] = GroupCommit(
-            lambda batch: calls.settle(settlements=batch, at=datetime.now(tz=UTC)),
-            executor=executor,
-            max_size=256,
-        )
+        executor = ThreadPoolExecutor(way.writers)
+        commits: list[GroupCommit[Settlement, Settled]] = [
+            GroupCommit(
+                lambda batch: calls.settle(settlements=batch, at=datetime.now(tz=UTC)),
+                executor=executor,
+                max_size=way.size,
+            )
+            for _ in range(way.writers)
+        ]
         deadline = time.perf_counter() + seconds
         counts = [0] * case.waiting
 
         async def client(index: int) -> None:
             while time.perf_counter() < deadline:
-                await commit.submit(settlement())
+                await commits[index % way.writers].submit(settlement())
                 counts[index] += 1
 
         await asyncio.gather(*map(client, range(case.waiting)))
@@ -177,33 +234,34 @@ def _measure_pgbench(url: str, case: Case, run: str, seconds: float) -> tuple[in
     return int(count[1]), int(count[1]) / float(rate[1])
 
 
-def _prepare(url: str, case: Case, run: str) -> None:
-    """Holds for more calls than the window can settle."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in (_HOLDS + ";" + _COUNT_HELD).split(";"):
-            connection.execute(
-                statement.format(run=run, accounts=case.accounts, cost=COST, calls=HOLDS)  # type: ignore[arg-type]
-            )
+def _prepare(case: Case, run: str) -> None:
+    """Holds for more calls than the window can settle, in place of those that the last one left."""
+    from django.db import connection
 
-
-def _clean_up(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("TRUNCATE billing_hold")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM billing_hold")
+        cursor.execute(_HOLDS.format(run=run, accounts=case.accounts, n=HOLDS))
         for statement in _COUNT_HELD.split(";"):
-            connection.execute(statement)  # type: ignore[arg-type]
+            cursor.execute(statement)
+        if connection.vendor == "postgresql":
+            cursor.execute("ALTER SEQUENCE bench_call RESTART")
+            cursor.execute("VACUUM ANALYZE")
 
 
 @contextmanager
-def _database() -> Iterator[str]:
-    """A database of its own with the accounts; sets the process's environment."""
-    server = postgres.start(postgres.DURABLE)
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE settle")
+def _database(*, is_sqlite: bool) -> Iterator[str]:
+    """A database of its own with the accounts; sets the process's environment.
+
+    :returns: the PostgreSQL server's base URL; empty for SQLite
+    """
+    server = "" if is_sqlite else postgres.start(postgres.DURABLE)
+    if server:
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as made:
+            made.execute("CREATE DATABASE settle")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        url = f"{server}/settle"
         os.environ.update(
             DJANGO_SETTINGS_MODULE="oneapi_admin.settings",
-            DATABASE_URL=url,
+            DATABASE_URL=f"{server}/settle" if server else f"sqlite:///{folder}/settle.sqlite3",
             DATA_DIR=folder,
             SECRET_KEY="a key for benchmarks only, long enough to be taken",
             ALLOWED_HOSTS="127.0.0.1",
@@ -212,29 +270,22 @@ def _database() -> Iterator[str]:
 
         django.setup()
         from django.core.management import call_command
+        from django.db import connection
 
-        call_command("migrate", verbosity=0)
-        with psycopg.connect(url, autocommit=True) as connection:
-            for statement in _ROWS.split(";\n"):
-                connection.execute(statement.format(n=ACCOUNTS))  # type: ignore[arg-type]
         from billing.services.channels import ChannelSettings, create_channel
 
-        create_channel(
-            actor=None,
-            settings=ChannelSettings(name="sandbox", base_url="http://127.0.0.1:9", models=["sandbox-echo"]),
-            key="bench",
-        )
-        yield url
+        call_command("migrate", verbosity=0)
+        with connection.cursor() as cursor:
+            for statement in _ROWS.format(n=ACCOUNTS).split(";"):
+                cursor.execute(statement)
+            if server:
+                cursor.execute("CREATE SEQUENCE bench_call")
+        settings = ChannelSettings(name="sandbox", base_url="http://127.0.0.1:9", models=["sandbox-echo"])
+        create_channel(actor=None, settings=settings, key="bench")
+        yield server
 
 
-def _print_report(
-    measured: dict[tuple[str, str], Measured], options: argparse.Namespace, fsync: list[float]
-) -> None:
-    print(f"# Settling calls on PostgreSQL, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
-    print(f"Machine     {machine.describe()}")
-    print(f"Rounds      {options.rounds} of {options.seconds:g} s, in turns; medians")
-    print(f"fdatasync   {machine.describe_fsync(fsync)}")
-    print(f"Second      pgbench, prepared statements, {CLIENTS} clients, one transaction a call")
+def _comparison(measured: dict[tuple[str, str], Measured]) -> str:
     heads = ["Settling", "waiting", "what", "ratio", "rounds", "ours", "pgbench", "must"]
     lines = []
     for case in CASES:
@@ -259,18 +310,21 @@ def _print_report(
                     f"≥ {must:g}: {'met' if middle >= must else 'MISSED'}",
                 ]
             )
-    print(table("## Ratios", heads, lines, texts=3))
+    note = f"Second      pgbench, prepared statements, {CLIENTS} clients, one transaction a call\n"
+    return note + table("## Ratios", heads, lines, texts=3)
 
 
-def _print_soundness(url: str) -> int:
+def _print_soundness() -> int:
+    from django.db import connection
+
     audit = subprocess.run(
         [sys.executable, "manage.py", "audit_ledger"], check=False, capture_output=True, text=True
     )
-    with psycopg.connect(url) as connection:
-        row = connection.execute(
-            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        ).fetchone()
-    deadlocks = row[0] if row else 0
+    deadlocks = 0
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+            [deadlocks] = cursor.fetchone()
     print(f"\nDeadlocks {deadlocks}; ledger audit: {'clean' if not audit.returncode else audit.stdout}")
     return int(bool(deadlocks or audit.returncode))
 
