@@ -26,6 +26,7 @@ def forget_idempotency_keys() -> None:
 def verify_audit_log() -> None:
     """Prove the audit log every night; the logs, which are kept elsewhere, then know its last hash."""
     verdict = audit_check.verify()
+    audit_check.record_check(verdict=verdict, finished_at=timezone.now())
     facts = {"checked": verdict.checked, "last_hash": verdict.last_hash}
     if verdict.flaw is None:
         logger.info("accounts.audit_log_verified", **facts)

@@ -1,6 +1,7 @@
 """People, the keys they call us with, and who did what. Nothing here knows of quota."""
 
 from accounts.models.audit import AuditAction, AuditEvent, AuditHead, SubjectType
+from accounts.models.audit_check import AuditLogCheck
 from accounts.models.idempotency import IdempotencyRecord
 from accounts.models.site import SiteSettings
 from accounts.models.tokens import (
@@ -18,6 +19,7 @@ __all__ = [
     "AuditAction",
     "AuditEvent",
     "AuditHead",
+    "AuditLogCheck",
     "IdempotencyRecord",
     "Role",
     "Scope",

@@ -1,10 +1,11 @@
 """The audit log: proving that nobody has touched it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from accounts import audit_chain
-from accounts.models import AuditEvent, AuditHead
+from accounts.models import AuditEvent, AuditHead, AuditLogCheck
 
 _PORTION = 1000
 _BEFORE_ALL = -(2**63)
@@ -55,6 +56,22 @@ def verify() -> Verdict:
             flaw = _flaw_of_end(head, last, last_hash)
             end = None if flaw is None else last + (flaw is Flaw.MISSING)
             return Verdict(checked=last, last_hash=last_hash, flaw=flaw, event_id=end)
+
+
+def record_check(*, verdict: Verdict, finished_at: datetime) -> AuditLogCheck:
+    """Keep the result for the operators."""
+    return AuditLogCheck.objects.create(
+        finished_at=finished_at,
+        checked=verdict.checked,
+        last_hash=verdict.last_hash,
+        flaw=verdict.flaw or "",
+        event_id=verdict.event_id,
+    )
+
+
+def last_result() -> AuditLogCheck | None:
+    """The newest recorded verification, if there is one."""
+    return AuditLogCheck.objects.order_by("-pk").first()
 
 
 def _flaw(event: AuditEvent, last: int, last_hash: str) -> Flaw | None:

@@ -304,6 +304,22 @@ def test_the_nightly_job_logs_the_last_hash_and_a_flaw_as_an_error(five_events: 
     assert (bad["audit_event"], bad["flaw"]) == (2, "missing")
 
 
+def test_what_was_found_is_kept_by_job_and_command(five_events: list[AuditEvent]) -> None:
+    assert audit_check.last_result() is None
+
+    tasks.verify_audit_log()
+
+    kept = audit_check.last_result()
+    assert (kept.is_intact, kept.checked, kept.last_hash) == (True, 5, five_events[-1].hash)
+
+    damage("UPDATE accounts_auditevent SET actor_name = 'x' WHERE id = 4")
+    with pytest.raises(CommandError):
+        call_command("verify_audit_log")
+
+    kept = audit_check.last_result()
+    assert (kept.is_intact, kept.checked, kept.flaw, kept.event_id) == (False, 3, "changed", 4)
+
+
 def test_the_job_is_on_the_schedule(settings: Any) -> None:
     assert "accounts.verify_audit_log" in {job["task"] for job in settings.CELERY_BEAT_SCHEDULE.values()}
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
-from accounts.services.audit_check import Flaw, verify
+from accounts.services.audit_check import Flaw, record_check, verify
 
 _WORDS = {
     Flaw.MISSING: "is missing",
@@ -19,6 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         verdict = verify()
+        record_check(verdict=verdict, finished_at=timezone.now())
         self.stdout.write(
             f"{verdict.checked:,} events are in order, the last one with the hash {verdict.last_hash}"
         )
