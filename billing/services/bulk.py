@@ -40,7 +40,10 @@ def top_up_many(*, actor: User, items: Sequence[TopUp], at: datetime) -> list[Le
     with transaction.atomic():
         people = _people(actor, {item.user_id for item in items})
         balances = _lock_accounts(people)
-        outcomes: list[DomainError | None] = [_refusal(actor, item, people, balances) for item in items]
+        known = _known_keys(items)
+        outcomes: list[DomainError | None] = [
+            _refusal(actor, item, people, balances, known) for item in items
+        ]
         granted = [item for item, refusal in zip(items, outcomes, strict=True) if refusal is None]
         entries = iter(ledger.post(postings=[_posting(actor, item) for item in granted], at=at))
         results = [refusal or next(entries) for refusal in outcomes]
@@ -63,8 +66,17 @@ def _lock_accounts(people: dict[int, User]) -> dict[int, int]:
     return {account.pk: account.balance for account in locked}
 
 
+def _known_keys(items: Sequence[TopUp]) -> set[str | None]:
+    """The idempotency keys whose movements are in the balances already."""
+    keys = [item.idempotency_key for item in items if item.idempotency_key is not None]
+    if not keys:
+        return set()
+    known = LedgerEntry.objects.filter(idempotency_key__in=keys)
+    return set(known.values_list("idempotency_key", flat=True))
+
+
 def _refusal(
-    actor: User, item: TopUp, people: dict[int, User], balances: dict[int, int]
+    actor: User, item: TopUp, people: dict[int, User], balances: dict[int, int], known: set[str | None]
 ) -> DomainError | None:
     """Why an item cannot be done; None, and its balance counted on, if it can."""
     user = people.get(item.user_id)
@@ -74,6 +86,8 @@ def _refusal(
         return PermissionDeniedError()
     if not 0 < item.quota <= MAX_QUOTA:
         return InvalidAmountError(max=MAX_QUOTA)
+    if item.idempotency_key in known:
+        return None
     if balances[user.pk] + item.quota > MAX_QUOTA:
         return ledger.QuotaTooLargeError()
     balances[user.pk] += item.quota
