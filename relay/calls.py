@@ -92,6 +92,7 @@ class Call:
             is_free=self.attempt.rate.is_free or not self.plan.multiplier,
             cost=Line.of(self.attempt.upstream_rate, counts),
             cost_multiplier=self.attempt.route.cost_multiplier,
+            longest_answer=self.attempt.longest_answer,
         )
 
     def _settlement(self, outcome: Outcome, counts: TokenCounts, source: UsageSource) -> Settlement:

@@ -32,6 +32,8 @@ class Attempt:
     upstream_rate: Rate
     output_limit: int | None
     """Sent upstream when the caller named none and can afford less than the model's longest answer."""
+    longest_answer: int
+    """The most tokens that the call's estimate covers, of all choices together."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,12 +102,18 @@ def plan_call(
             continue
         prompt = request.prompt_bound(served_model)  # each served model has a tokenizer of its own
         output, limit = _output_bound(request, rate, prompt, multiplier, affordable)
-        counts = TokenCounts(prompt=prompt, completion=output * request.choices)
+        longest = output * request.choices
+        counts = TokenCounts(prompt=prompt, completion=longest)
         estimate = max(estimate, estimate_quota(rate, counts, multiplier))
         upstream = config.upstream_rate(served_model=served_model, at=at, fallback=rate)
         attempts.append(
             Attempt(
-                route=route, served_model=served_model, rate=rate, upstream_rate=upstream, output_limit=limit
+                route=route,
+                served_model=served_model,
+                rate=rate,
+                upstream_rate=upstream,
+                output_limit=limit,
+                longest_answer=longest,
             )
         )
         if len(attempts) == settings.RELAY_MAX_ATTEMPTS:

@@ -45,6 +45,8 @@ class StreamSoFar:
     is_free: bool
     cost: Line
     cost_multiplier: Decimal
+    longest_answer: int
+    """The most tokens that the call's hold covers: what we only count roughly never costs more than it."""
 
     def to_record(self) -> dict[str, Any]:
         return {
@@ -53,6 +55,7 @@ class StreamSoFar:
             "is_free": self.is_free,
             "cost": asdict(self.cost),
             "cost_multiplier": str(self.cost_multiplier),
+            "longest_answer": self.longest_answer,
         }
 
     @classmethod
@@ -63,10 +66,12 @@ class StreamSoFar:
             is_free=record["is_free"],
             cost=Line(**record["cost"]),
             cost_multiplier=Decimal(record["cost_multiplier"]),
+            longest_answer=record["longest_answer"],
         )
 
     def after(self, tokens: int) -> Settlement:
-        """The charge after so many tokens."""
+        """The charge after about so many tokens."""
+        tokens = min(tokens, self.longest_answer)
         quota = quota_of(self.price.weight(tokens), self.settlement.group_multiplier)
         return replace(
             self.settlement,
