@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
             Settings(
                 api_key=options.api_key,
                 state_path=options.state,
+                record_path=options.record,
                 slow_seconds=options.slow_seconds,
                 account=accounts.Account(balance=options.balance_usd, monthly_cap=options.monthly_cap_usd),
             )
@@ -69,6 +70,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8001, help="0: any free port (default: %(default)s)")
     parser.add_argument("--state", type=Path, help="JSON file that keeps the account (default: memory only)")
+    parser.add_argument("--record", type=Path, help="file to which each request is added as a line of JSON")
     parser.add_argument("--api-key", default=os.environ.get("SANDBOX_API_KEY", "sk-sandbox"))
     parser.add_argument(
         "--slow-seconds",

@@ -47,6 +47,8 @@ class Settings:
 
     api_key: str = "sk-sandbox"
     state_path: Path | None = None
+    record_path: Path | None = None
+    """Where every request is written down."""
     slow_seconds: float = 3.0
     account: accounts.Account = field(default_factory=accounts.Account)
 
@@ -54,14 +56,14 @@ class Settings:
 class Sandbox:
     """The provider.
 
-    :raises OSError: if the state file cannot be read
+    :raises OSError: if the state file cannot be read, or the record cannot be written
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._authorization = f"Bearer {settings.api_key}".encode()
         self._store = accounts.AccountStore(settings.state_path, settings.account)
-        self._log = RequestLog()
+        self._log = RequestLog(settings.record_path)
         self._run = secrets.token_hex(6)
         self._serial = count(1)
         self._routes: dict[str, dict[str, Handler]] = {

@@ -4,7 +4,8 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from pathlib import Path
+from typing import IO, Any, Final
 
 from sandbox.behaviours import BEHAVIOURS
 from sandbox.errors import ApiError, bad_request, model_not_found, unparseable_body
@@ -47,6 +48,8 @@ class RequestRecord:
     max_tokens: int | None = None
     include_usage: bool = False
     n: int = 1
+    user: str | None = None
+    """The caller's own mark of it: OpenAI's field ``user``."""
     keys: list[str] = field(default_factory=list)
     status: int = 0
     prompt_tokens: int = 0
@@ -65,9 +68,15 @@ class ModelCounter:
 
 
 class RequestLog:
-    """Counters per model and the last requests; models that do not exist share one counter."""
+    """Counters per model and the last requests; models that do not exist share one counter.
 
-    def __init__(self) -> None:
+    :param path: a file to which each request is added, as a line of JSON, when it has ended
+    :raises OSError: if the file cannot be written
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        # A line is whole in the file once its request has ended, however the process ends.
+        self._file: IO[str] | None = path.open("a", buffering=1, encoding="utf-8") if path else None
         self.clear()
 
     def clear(self) -> None:
@@ -86,6 +95,8 @@ class RequestLog:
         counter.stream += record.stream
         counter.disconnected += record.is_disconnected
         counter.status[record.status] = counter.status.get(record.status, 0) + 1
+        if self._file is not None:
+            self._file.write(json.dumps(asdict(record)) + "\n")
 
     def as_dict(self) -> dict[str, Any]:
         """Describe it as ``GET /sandbox/requests`` shows it; finished requests are counted."""
@@ -118,6 +129,8 @@ def parse_chat(body: Mapping[str, Any], record: RequestRecord) -> ChatRequest:
     :raises ApiError: 400 naming the parameter at fault, or 404 ``model_not_found``
     """
     record.keys = [key[:64] for key in sorted(body)[:64]]
+    user = body.get("user")
+    record.user = user[:64] if isinstance(user, str) else None
     model = body.get("model")
     if model is None:
         raise bad_request("you must provide a model parameter")

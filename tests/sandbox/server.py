@@ -145,6 +145,7 @@ def start_sandbox(
     slow_seconds: float | None = None,
     balance_usd: str | None = None,
     monthly_cap_usd: str | None = None,
+    record: Path | None = None,
 ) -> SandboxServer:
     """Start a sandbox on loopback and return once it answers.
 
@@ -161,6 +162,7 @@ def start_sandbox(
         ("--slow-seconds", slow_seconds),
         ("--balance-usd", balance_usd),
         ("--monthly-cap-usd", monthly_cap_usd),
+        ("--record", record),
     ):
         command += [] if value is None else [option, str(value)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SANDBOX_")}

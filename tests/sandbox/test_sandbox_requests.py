@@ -233,6 +233,7 @@ def test_the_requests_are_counted_per_model_with_their_parameters(sandbox: Sandb
         "max_tokens": 1,
         "include_usage": False,
         "n": 1,
+        "user": None,
         "keys": ["max_tokens", "messages", "model", "temperature"],
         "status": 200,
         "prompt_tokens": 6,
@@ -241,6 +242,19 @@ def test_the_requests_are_counted_per_model_with_their_parameters(sandbox: Sandb
     }
     assert [record["include_usage"] for record in seen["recent"]] == [False, True, False, False]
     assert [record["model"] for record in seen["recent"]][2:] == ["sandbox-rate-limit", "gpt-4o"]
+
+
+def test_every_request_is_written_down_with_its_callers_mark(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    with start_sandbox(tmp_path, record=record) as server:
+        server.chat(text="one two", user="call 7")
+        server.chat("sandbox-server-error", user="call 8")
+
+    lines = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+    assert [(line["user"], line["status"], line["completion_tokens"]) for line in lines] == [
+        ("call 7", 200, 2),
+        ("call 8", 500, 0),
+    ]
 
 
 def test_it_stops_cleanly_when_told_to(tmp_path: Path) -> None:
