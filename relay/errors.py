@@ -135,6 +135,10 @@ class StoreUnavailableError(DomainError):
     remedy = _("Nothing was charged. Try again in a moment.")
 
 
+class CommitLostError(StoreUnavailableError):
+    """The database went away while it was asked: it may have done it or not."""
+
+
 class JournalUnavailableError(DomainError):
     code = "internal_error"
     http_status = 503

@@ -11,6 +11,7 @@ from billing.models import CallStatus
 from billing.services.settle import Settled, Settlement
 from relay.calls import Call, Outcome
 from relay.errors import InternalError, UpstreamFailedError, UpstreamTimeoutError, dump, envelope
+from relay.group_commit import wait_for
 from relay.http import Headers, Request
 from relay.metering import Metering
 from relay.sse import DONE, EventFilter, answer_texts
@@ -204,7 +205,7 @@ class _Stream:
 async def _settled(metering: Metering, call: Call, settlement: Settlement) -> Settled | None:
     """Wait for the charge to be durable: in the ledger or, when that takes too long, in the journal."""
     settling = metering.settle(settlement)
-    await _wait(settling, _SETTLE_SECONDS)
+    await wait_for(settling, _SETTLE_SECONDS)
     if not settling.done():
         logger.warning("relay.answered_before_settled", request_id=call.request_id)
         await metering.keep(settlement)
@@ -213,23 +214,6 @@ async def _settled(metering: Metering, call: Call, settlement: Settlement) -> Se
         logger.warning("relay.answered_unsettled", request_id=call.request_id)
         return None
     return settling.result()
-
-
-async def _wait(future: "asyncio.Future[Settled | None]", seconds: float) -> None:
-    """Return when it is done or the time is over: ``asyncio.wait`` for one, at half the price."""
-    loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[None] = loop.create_future()
-
-    def wake(_done: "asyncio.Future[Settled | None] | None" = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    timer = loop.call_later(seconds, wake)
-    future.add_done_callback(wake)
-    try:
-        await waiter
-    finally:
-        timer.cancel()
 
 
 def _charge_headers(settled: Settled | None) -> Headers:

@@ -19,8 +19,8 @@ from billing.services.config import Config, current_version
 from billing.services.holds import Admission, AdmitRequest
 from billing.services.settle import Settled, Settlement
 from relay.chat import ChatRequest
-from relay.errors import StoreUnavailableError, TooManyCallsError
-from relay.group_commit import GroupCommit
+from relay.errors import CommitLostError, StoreUnavailableError, TooManyCallsError
+from relay.group_commit import GroupCommit, wait_for
 from relay.journal import Journal, JournalFullError
 from relay.planning import CallPlan, ConfigCache, StaleConfigError, plan_call
 from relay.recovery import StreamSoFar, recover
@@ -29,6 +29,8 @@ logger = structlog.get_logger(__name__)
 
 _AWAY = (OperationalError, InterfaceError, InternalError)
 """What passes by itself; ``InternalError`` is what PostgreSQL answers while it is a read-only stand-by."""
+_ADMIT_SECONDS = 10
+"""How long a call waits to be admitted; a database that says nothing is as good as away."""
 _RETRY_SECONDS = 0.5
 _TRIES = 3
 Item = Settlement | AdmitRequest
@@ -89,14 +91,16 @@ class Metering:
                 expires_at=_now() + timedelta(seconds=seconds),
             )
         )
+        is_wanted = False
         try:
-            outcome = await asyncio.shield(submitted)
-        except asyncio.CancelledError:  # nobody will serve the call: give back what it may have got
-            submitted.add_done_callback(partial(self._release_unserved, request_id))
-            raise
-        except BaseException:  # it was not admitted
-            self._journal.close_call(request_id)
-            raise
+            await wait_for(submitted, _ADMIT_SECONDS)
+            if not submitted.done():
+                raise StoreUnavailableError
+            outcome = submitted.result()
+            is_wanted = True
+        finally:
+            if not is_wanted:  # nobody will serve the call
+                submitted.add_done_callback(partial(self._give_back, request_id))
         assert isinstance(outcome, Admission)  # noqa: S101  what comes of a request
         assert isinstance(outcome.plan, CallPlan)  # noqa: S101  it came from plan() above
         return outcome.caller, outcome.plan
@@ -166,10 +170,20 @@ class Metering:
             connection.close()
             raise StoreUnavailableError from exc
 
-    def _release_unserved(self, request_id: str, admitted: "asyncio.Future[Any]") -> None:
-        if admitted.exception() is None:
-            released = self._releases.submit(request_id)
-            released.add_done_callback(lambda _released: self._journal.close_call(request_id))
+    def _give_back(self, request_id: str, decided: "asyncio.Future[Any]") -> None:
+        """Give back what a call that nobody serves may have got, however long the database is away."""
+        error = decided.exception()
+        if error is None or isinstance(error, CommitLostError):
+            self._release(request_id)
+        else:
+            self._journal.close_call(request_id)
+
+    def _release(self, request_id: str) -> None:
+        self._releases.submit(request_id).add_done_callback(partial(self._end_release, request_id))
+
+    def _end_release(self, request_id: str, released: "asyncio.Future[None]") -> None:
+        if isinstance(released.exception(), StoreUnavailableError):
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._release, request_id)
         else:
             self._journal.close_call(request_id)
 
@@ -207,30 +221,40 @@ class Metering:
             logger.exception("relay.journal_not_durable", calls=len(request_ids))
         return [None] * len(request_ids)
 
-    def _commit(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
-        """One transaction for all; when one of them breaks it, each for itself, so that only it fails."""
+    def _commit(self, items: Sequence[Item], *, is_retry: bool = False) -> Sequence[Result | BaseException]:
+        """One transaction for all; when one of them breaks it, each for itself, so that only it fails.
+
+        :param is_retry: whether a transaction with them may have been committed
+        """
         for tries_left in reversed(range(_TRIES)):
+            is_connected = False
             try:
-                return self._commit_all(items)
+                connection.ensure_connection()
+                is_connected = True
+                return self._commit_all(items, is_retry=is_retry)
             except _AWAY:
                 connection.close()
+                is_retry = is_retry or is_connected
                 if not tries_left:
                     logger.exception("relay.commit_failed", calls=len(items))
             except Exception as exc:  # the database's, or of numbers and texts that its driver cannot send
                 if len(items) > 1:
-                    return [result for item in items for result in self._commit([item])]
+                    return [result for item in items for result in self._commit([item], is_retry=is_retry)]
                 if isinstance(items[0], Settlement):  # never lost: the whole charge is in the log
                     record = json.dumps(asdict(items[0]), default=str)
                     logger.exception("relay.settle_refused_by_database", settlement=record)
-                return [exc]
-        return [StoreUnavailableError() for _ in items]
+                    return [exc]
+                return [CommitLostError() if is_retry else exc]
+        return [CommitLostError() if is_retry else StoreUnavailableError() for _ in items]
 
-    def _commit_all(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
+    def _commit_all(self, items: Sequence[Item], *, is_retry: bool) -> Sequence[Result | BaseException]:
         settlements = [item for item in items if isinstance(item, Settlement)]
         requests = [item for item in items if isinstance(item, AdmitRequest)]
         while True:
             try:
-                settled, decided = calls.commit(settlements=settlements, requests=requests, at=_now())
+                settled, decided = calls.commit(
+                    settlements=settlements, requests=requests, at=_now(), is_retry=is_retry
+                )
             except StaleConfigError:  # nothing was written
                 self._config.refresh()
             else:
@@ -265,7 +289,10 @@ def _release(request_ids: Sequence[str]) -> Sequence[BaseException | None]:
         holds.release(request_ids=request_ids)
     except _AWAY:
         connection.close()
-        logger.exception("relay.release_failed", calls=len(request_ids))  # the sweeper gives them back
+        logger.warning("relay.release_waits_for_database", calls=len(request_ids))
+        return [StoreUnavailableError() for _ in request_ids]
+    except Exception:  # the sweeper gives them back
+        logger.exception("relay.release_failed", calls=len(request_ids))
     return [None] * len(request_ids)
 
 

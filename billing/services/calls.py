@@ -28,7 +28,11 @@ def settle(*, settlements: Sequence[Settlement], at: datetime) -> list[Settled]:
 
 
 def commit(
-    *, settlements: Sequence[Settlement] = (), requests: Sequence[AdmitRequest] = (), at: datetime
+    *,
+    settlements: Sequence[Settlement] = (),
+    requests: Sequence[AdmitRequest] = (),
+    at: datetime,
+    is_retry: bool = False,
 ) -> tuple[list[Settled], list[Admission | DomainError]]:
     """Charge the calls that are over, then admit those that begin, first come first served.
 
@@ -36,6 +40,8 @@ def commit(
     hold was swept meanwhile is charged all the same; one whose cost passed its estimate is
     charged in full and logged, and its account may fall below zero.
 
+    :param is_retry: whether the same was tried before and nobody knows how that ended: what requests may have
+        got then is given back before they are decided again
     :returns: one result a settlement and one a request, in their orders; a request's is its
         admission or the reason for its refusal
     """
@@ -46,7 +52,8 @@ def commit(
             account_ids=(settlement.account_id for settlement in unique.values()),
             key_hashes=(request.key_hash for request in requests),
         )
-        deleted = delete_holds(batch, request_ids=list(unique))
+        retried = [request.request_id for request in requests] if is_retry else []
+        deleted = delete_holds(batch, request_ids=[*unique, *retried])
         books.read()
         dropped = free(books, deleted)
         charged = find_charged(batch, unique.keys() - {request_id for request_id, *_ in dropped})

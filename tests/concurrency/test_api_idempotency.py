@@ -88,6 +88,7 @@ def test_a_process_killed_between_effect_and_answer_has_said_nothing_but_the_ret
 ) -> None:
     user = make_user()
     dying = WebProcess(module="tests.support.dying_web")
+    dying.wait_until_it_serves()
 
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         top_up(dying.port, key, user, Idempotency_Key="order-7")

@@ -44,6 +44,7 @@ class WebProcess:
     """The product's web server in a process of its own."""
 
     def __init__(self, module: str = "oneapi_admin.supervisor.web", **env: str) -> None:
+        """Start it; it is to be used after :meth:`wait_until_it_serves`."""
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
             self.port = int(listener.getsockname()[1])
             self.origin = f"http://127.0.0.1:{self.port}"
@@ -57,14 +58,13 @@ class WebProcess:
                     stdout=log,
                     stderr=log,
                 )
-        self._wait_until_it_serves()
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(sign)
         return self.process.wait(30)
 
-    def _wait_until_it_serves(self) -> None:
+    def wait_until_it_serves(self) -> None:
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -84,6 +84,8 @@ def web_processes(count: int = 1, **env: Any) -> Iterator[list[WebProcess]]:
     try:
         for _ in range(count):
             started.append(WebProcess(**env))
+        for server in started:
+            server.wait_until_it_serves()
         yield started
     finally:
         for server in started:
