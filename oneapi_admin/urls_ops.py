@@ -5,6 +5,7 @@ from django.urls import path
 from accounts import ops_views as ops_audit
 from billing.views import (
     ops_channels,
+    ops_corrections,
     ops_dashboard,
     ops_ledger,
     ops_prices,
@@ -21,6 +22,7 @@ urlpatterns = [
     path("users/sign-up/", ops_users.user_signup, name="user-signup"),
     path("users/<int:pk>/", ops_users.user_detail, name="user-detail"),
     path("users/<int:pk>/top-up/", ops_users.user_top_up, name="user-top-up"),
+    path("users/<int:pk>/adjust/", ops_corrections.user_adjust, name="user-adjust"),
     path("users/<int:pk>/edit/", ops_users.user_edit, name="user-edit"),
     path("users/<int:pk>/password/", ops_users.user_password, name="user-password"),
     path("channels/", ops_channels.channels, name="channels"),
@@ -46,6 +48,9 @@ urlpatterns = [
     path("codes/<int:batch_pk>/<int:pk>/status/", ops_codes.code_status, name="code-status"),
     path("ledger/", ops_ledger.ledger, name="ledger"),
     path("ledger/export/", ops_ledger.ledger_export, name="ledger-export"),
+    path("ledger/<int:pk>/", ops_corrections.entry_detail, name="ledger-entry"),
+    path("ledger/<int:pk>/reverse/", ops_corrections.entry_reverse, name="ledger-reverse"),
+    path("usage/<int:pk>/refund/", ops_corrections.call_refund, name="usage-refund"),
     path("audit/", ops_audit.audit_log, name="audit"),
     path("webhooks/", ops_webhooks.webhooks, name="webhooks"),
     path("webhooks/new/", ops_webhooks.webhook_create, name="webhook-create"),

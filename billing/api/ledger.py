@@ -1,19 +1,26 @@
-"""Every movement of quota that the caller may see."""
+"""Every movement of quota that the caller may see, and taking one back."""
 
 from typing import Annotated, Literal
 
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from ninja import Query, Router
 from pydantic import Field
 
 from accounts.api.auth import ApiRequest, requires
+from accounts.api.idempotency import idempotent, ledger_key
 from accounts.models import Scope
 from billing.api.schemas import EntryOut
 from billing.queries.ledger import visible_entries
-from oneapi_admin.lib.api.fields import Id, Moment
+from billing.services.reversals import reverse
+from oneapi_admin.lib.api.fields import Body, Id, Memo, Moment, PathId
+from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 
 router = Router(tags=["ledger"])
-Kind = Literal["top_up", "redemption", "usage", "refund", "adjustment", "grant", "expiry", "import"]
+Kind = Literal[
+    "top_up", "redemption", "usage", "refund", "adjustment", "grant", "expiry", "import", "reversal"
+]
 
 
 class EntryListQuery(PageQuery):
@@ -21,6 +28,13 @@ class EntryListQuery(PageQuery):
     kind: Kind | None = None
     since: Annotated[Moment | None, Field(description="From this moment on.")] = None
     until: Annotated[Moment | None, Field(description="Before this moment.")] = None
+
+
+class ReversalIn(Body):
+    memo: Memo
+    allow_partial: bool = Field(
+        False, description="Take what is left, where a part is spent or held; the rest is given up."
+    )
 
 
 @router.get("", response=PageOut[EntryOut], operation_id="listLedgerEntries")
@@ -38,3 +52,21 @@ def list_entries(request: ApiRequest, page_query: Query[EntryListQuery]) -> obje
     if page_query.until is not None:
         entries = entries.filter(created_at__lt=page_query.until)
     return page(entries, page_query, EntryOut.of)
+
+
+@router.post(
+    "/{entry_id}/reverse", response={201: EntryOut, **errors(404, 409)}, operation_id="reverseLedgerEntry"
+)
+@requires(Scope.TOPUP, is_for_operators=True)
+@idempotent(201)
+def reverse_entry(request: ApiRequest, entry_id: PathId, data: ReversalIn) -> EntryOut:
+    """Take a movement back by another that names it; once. Nothing is taken that is spent or held."""
+    entry = reverse(
+        actor=request.auth.user,
+        entry=get_object_or_404(visible_entries(request.auth.user), pk=entry_id),
+        memo=data.memo,
+        allow_partial=data.allow_partial,
+        idempotency_key=ledger_key(request),
+        at=timezone.now(),
+    )
+    return EntryOut.of(entry)

@@ -109,13 +109,18 @@ class EntryOut(Schema):
     balance_after: Quota
     actor_id: Id | None = Field(description="Who did it; null for calls and for the system.")
     memo: str
-    reference: str
+    reference: str = Field(description="What it belongs to, such as a refunded call's `request_id`.")
+    reverses_id: Id | None = Field(description="The entry that this one takes back.")
+    reversed_by_id: Id | None = Field(description="The entry that took this one back.")
+    shortfall: Quota = Field(
+        description="What a reversal could not take back because it was gone, in quota units; 0 for others."
+    )
     created_at: Time
 
     @classmethod
     def of(cls, entry: LedgerEntry) -> "EntryOut":
         """
-        :param entry: with ``account__user``
+        :param entry: with ``account__user``, ``reverses`` and ``reversal_id``
         """
         return cls(
             id=entry.pk,
@@ -128,6 +133,9 @@ class EntryOut(Schema):
             actor_id=entry.actor_id,
             memo=entry.memo,
             reference=entry.reference,
+            reverses_id=entry.reverses_id,
+            reversed_by_id=entry.reversal_id,
+            shortfall=entry.shortfall,
             created_at=entry.created_at,
         )
 

@@ -4,25 +4,32 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from ninja import Query, Router, Schema
+from ninja import Path, Query, Router, Schema
 from ninja.errors import ValidationError
 from pydantic import Field
 
 from accounts.api.auth import ApiRequest, requires
+from accounts.api.idempotency import idempotent, ledger_key
 from accounts.models import Scope, User
 from accounts.services.permissions import PermissionDeniedError
-from billing.api.schemas import Usd
+from billing.api.schemas import EntryOut, Usd
 from billing.models import UsageRecord
 from billing.queries import usage as queries
-from oneapi_admin.lib.api.fields import Id, Moment, Quota, Text, Time
+from billing.services.refunds import refund
+from oneapi_admin.lib.api.fields import MAX_ID, Body, Id, Memo, Moment, PositiveQuota, Quota, Text, Time
+from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 
 router = Router(tags=["usage"])
 CallStatusName = Literal["ok", "disconnected", "interrupted", "failed"]
 ModelName = Annotated[Text, Field(min_length=1, max_length=128)]
 Count = Annotated[int, Field(ge=0)]
+CallName = Annotated[
+    str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="The call's `id` or `request_id`.")
+]
 DEFAULT_RANGE = timedelta(days=30)
 MAX_RANGE = timedelta(days=366)
 _FOR_OPERATORS = ("hour", "channel", "user")
@@ -45,6 +52,7 @@ class CallOut(Schema):
     cached_tokens: Count = Field(description="How many of the prompt's tokens the provider had cached.")
     completion_tokens: Count
     quota: Quota = Field(description="What was charged, in quota units.")
+    refunded_quota: Count = Field(description="What of it was given back, in quota units.")
     estimate: Quota = Field(description="What was reserved before the call, in quota units.")
     upstream_cost_usd: Usd | None = Field(
         description="What the provider takes by our price book, as a string; null for those who are no"
@@ -66,6 +74,7 @@ class CallOut(Schema):
     def of(cls, call: UsageRecord, *, viewer: User) -> "CallOut":
         columns = (
             *("id", "request_id", "username", "token_id", "token_name", "model", "served_model"),
+            "refunded_quota",
             *("prompt_tokens", "cached_tokens", "completion_tokens", "quota", "estimate", "price_version"),
             *("usage_source", "status", "http_status", "error_code", "is_stream", "first_byte_ms"),
             *("duration_ms", "ledger_entry_id", "created_at"),
@@ -111,6 +120,32 @@ def list_calls(request: ApiRequest, page_query: Query[CallListQuery]) -> object:
     wanted = {_LOOKUPS[name]: value for name, value in values.items()}
     calls = queries.visible_usage(actor).filter(**wanted)
     return page(calls, page_query, lambda call: CallOut.of(call, viewer=actor))
+
+
+class RefundIn(Body):
+    quota: PositiveQuota | None = Field(
+        None, description="In quota units; all that was not refunded before, by default."
+    )
+    memo: Memo
+
+
+@router.post("/{call}/refund", response={201: EntryOut, **errors(404, 409)}, operation_id="refundCall")
+@requires(Scope.TOPUP, is_for_operators=True)
+@idempotent(201)
+def refund_call(request: ApiRequest, call: CallName, data: RefundIn) -> EntryOut:
+    """Give back what a call was charged, or a part of it; never more than that in sum."""
+    is_id = call.isdigit() and len(call) <= len(str(MAX_ID)) and int(call) <= MAX_ID
+    wanted = {"pk" if is_id else "request_id": call}
+    calls = queries.visible_usage(request.auth.user).select_related("account__user")
+    entry = refund(
+        actor=request.auth.user,
+        call=get_object_or_404(calls, **wanted),
+        quota=data.quota,
+        memo=data.memo,
+        idempotency_key=ledger_key(request),
+        at=timezone.now(),
+    )
+    return EntryOut.of(entry)
 
 
 class SummaryQuery(Schema):

@@ -1,6 +1,6 @@
 """Webhooks: who is told what, and what they were told."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 from django.db import transaction
@@ -25,7 +25,9 @@ from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
 router = Router(tags=["webhooks"])
 StatusName = Literal["enabled", "disabled"]
 DeliveryStatusName = Literal["pending", "delivered", "failed"]
-EventName = Literal["topup.created", "code.redeemed", "channel.state_changed"]
+EventName = Literal[
+    "topup.created", "refund.created", "reversal.created", "code.redeemed", "channel.state_changed"
+]
 Url = Annotated[
     Text,
     Field(
@@ -244,8 +246,4 @@ def _shown_once(webhook: Webhook, secret: str) -> NewWebhookOut:
     return NewWebhookOut(secret=secret, **WebhookOut.of(webhook).model_dump())
 
 
-assert set(WebhookEvent.values) == {  # noqa: S101  the schema's names are the model's
-    "topup.created",
-    "code.redeemed",
-    "channel.state_changed",
-}
+assert set(WebhookEvent.values) == set(get_args(EventName))  # noqa: S101  the schema's names are the model's

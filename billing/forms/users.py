@@ -1,36 +1,26 @@
 """Forms of the users' pages."""
 
 from typing import Any
-from uuid import uuid4
 
 from django import forms
 from django.contrib.auth.password_validation import validate_password
-from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Role, User, UserStatus
 from accounts.validators import validate_group, validate_username
 from billing.forms.amounts import AmountField, AmountFormMixin, UnitField
+from billing.forms.once import OnceForm
 
 _LEFT_EMPTY = _("Leave it empty to have one made; it is shown once.")
 _NEW_PASSWORD = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 
 
-class TopUpForm(AmountFormMixin):
-    """``key`` is minted when the form is opened: sending the form twice credits once."""
-
+class TopUpForm(AmountFormMixin, OnceForm):
     amount = AmountField()
     unit = UnitField()
     memo = forms.CharField(
         label=_("Memo"), max_length=255, required=False, help_text=_("Shown in the statement.")
     )
-    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
-
-    def renew_key(self) -> None:
-        """Let the same form, sent once more, stand for another top-up."""
-        self.data = (
-            {**self.data.dict(), "key": str(uuid4())} if isinstance(self.data, QueryDict) else self.data
-        )
 
 
 class _PersonForm(forms.Form):

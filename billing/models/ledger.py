@@ -18,6 +18,7 @@ class EntryKind(models.TextChoices):
     GRANT = "grant", _("Grant")
     EXPIRY = "expiry", _("Expiry")
     IMPORT = "import", _("Import")
+    REVERSAL = "reversal", _("Reversal")
 
 
 class QuotaAccount(models.Model):
@@ -66,10 +67,22 @@ class LedgerEntry(models.Model):
     memo = models.CharField(_("memo"), max_length=255, blank=True)
     reference = models.CharField(max_length=64, blank=True)
     idempotency_key = models.CharField(max_length=128, null=True)
+    reverses = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="reversals",
+        db_index=False,
+        db_constraint=False,
+    )
+    """The entry that this one takes back. Whoever writes it has read that entry under the account's lock, and
+    entries are never deleted; the database need not look at the entries of calls, which reverse nothing."""
     created_at = models.DateTimeField(_("time"))
 
     is_replay = False
     """Whether ``ledger.post`` found it written already, under the same idempotency key."""
+    reversal_id: int | None = None
+    """Which entry took it back; known to what ``billing.queries.ledger.with_reversals`` has read."""
 
     class Meta:
         constraints: ClassVar = [
@@ -82,6 +95,16 @@ class LedgerEntry(models.Model):
                 condition=models.Q(idempotency_key__isnull=False),
                 name="ledger_entry_idempotency_key_unique",
             ),
+            models.UniqueConstraint(
+                fields=["reverses"],
+                condition=models.Q(reverses__isnull=False),
+                name="ledger_entry_reversed_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind=EntryKind.REVERSAL, reverses__isnull=False)
+                | (~models.Q(kind=EntryKind.REVERSAL) & models.Q(reverses__isnull=True)),
+                name="ledger_entry_reversal_names_entry",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["account", "-id"], name="ledger_entry_by_account"),
@@ -93,6 +116,11 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount:+}"
+
+    @property
+    def shortfall(self) -> int:
+        """What a reversal could not take back, as it was gone already."""
+        return self.reverses.amount + self.amount if self.reverses is not None else 0
 
 
 class TokenQuota(models.Model):

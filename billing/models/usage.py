@@ -69,6 +69,9 @@ class UsageRecord(models.Model):
     """Written in the same transaction, after its entry, which can never be deleted."""
     created_at = models.DateTimeField()
 
+    refunded_quota = 0
+    """What was given back of the charge; known to what ``billing.queries.usage.with_refunds`` has read."""
+
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["request_id"], name="usage_record_request_id_unique"),

@@ -19,6 +19,8 @@ TEST_EVENT = "webhook.test"
 
 class WebhookEvent(models.TextChoices):
     TOPUP_CREATED = "topup.created", _("Quota topped up or adjusted")
+    REFUND_CREATED = "refund.created", _("Call refunded")
+    REVERSAL_CREATED = "reversal.created", _("Movement of quota reversed")
     CODE_REDEEMED = "code.redeemed", _("Code redeemed")
     CHANNEL_STATE_CHANGED = "channel.state_changed", _("Channel created, enabled, disabled or deleted")
 

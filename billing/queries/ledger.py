@@ -5,15 +5,17 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Role, User
-from billing.models import EntryKind, LedgerEntry
+from billing.models import EntryKind, LedgerEntry, UsageRecord
+from billing.queries.usage import with_refunds
 from oneapi_admin.lib.pagination import pages_of
 from oneapi_admin.lib.quota import to_usd
 
+CALLS_SHOWN = 20
 CSV_HEADER = [
     "id",
     "time",
@@ -26,6 +28,7 @@ CSV_HEADER = [
     "actor",
     "memo",
     "reference",
+    "reverses",
 ]
 
 
@@ -38,12 +41,21 @@ class LedgerFilterForm(forms.Form):
     )
     since = forms.DateField(label=_("From"), required=False)
     until = forms.DateField(label=_("To"), required=False)
+    request = forms.CharField(label=_("Request id"), max_length=64, required=False)
 
 
 def visible_entries(actor: User) -> QuerySet[LedgerEntry]:
     """Every entry for root; an administrator does not see root's."""
-    entries = LedgerEntry.objects.select_related("account__user", "actor")
+    entries = with_reversals(LedgerEntry.objects.select_related("account__user", "actor", "reverses"))
     return entries if actor.is_root else entries.exclude(account__user__role=Role.ROOT)
+
+
+def with_reversals(entries: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
+    """The same entries with their ``reversal_id``."""
+    reversal = LedgerEntry.objects.filter(reverses=OuterRef("pk"))
+    found = Subquery(reversal.values("pk")[:1])
+    rows: QuerySet[LedgerEntry] = entries.annotate(reversal_id=found)  # type: ignore[no-redef]
+    return rows
 
 
 def filtered_entries(actor: User, form: LedgerFilterForm) -> QuerySet[LedgerEntry]:
@@ -60,7 +72,21 @@ def filtered_entries(actor: User, form: LedgerFilterForm) -> QuerySet[LedgerEntr
         entries = entries.filter(created_at__gte=_midnight(data["since"]))
     if data["until"]:
         entries = entries.filter(created_at__lt=_midnight(data["until"] + timedelta(days=1)))
+    if data["request"]:
+        charged = UsageRecord.objects.filter(request_id=data["request"])
+        refunds = Q(reference=data["request"]) & ~Q(reference="")  # as the index has it
+        entries = entries.filter(Q(pk__in=list(charged.values_list("ledger_entry_id", flat=True))) | refunds)
     return entries
+
+
+def calls_of(entry: LedgerEntry) -> tuple[list[UsageRecord], int]:
+    """The first calls that an entry charged, and how many there are beside them."""
+    if entry.kind != EntryKind.USAGE:
+        return [], 0
+    calls = with_refunds(UsageRecord.objects.filter(ledger_entry=entry)).order_by("pk")
+    shown = list(calls[:CALLS_SHOWN])
+    is_all = len(shown) < CALLS_SHOWN
+    return shown, 0 if is_all else UsageRecord.objects.filter(ledger_entry=entry).count() - len(shown)
 
 
 def csv_rows(actor: User, entries: QuerySet[LedgerEntry]) -> Iterator[list[object]]:
@@ -79,6 +105,7 @@ def csv_rows(actor: User, entries: QuerySet[LedgerEntry]) -> Iterator[list[objec
                 actor_name(entry.actor, viewer=actor),
                 entry.memo,
                 entry.reference,
+                entry.reverses_id,
             ]
 
 

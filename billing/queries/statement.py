@@ -11,7 +11,9 @@ from django.utils.translation import ngettext
 
 from accounts.models import User
 from billing.models import EntryKind, LedgerEntry, QuotaAccount, UsageRecord
+from billing.queries.ledger import with_reversals
 from billing.queries.usage import midnight
+from oneapi_admin.lib.quota import format_usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +58,14 @@ class StatementLine:
     entry: LedgerEntry
     text: str
     note: str
-    call_count: int
+    call_count: int = 0
+    call_id: int | None = None
+    """The call that was refunded."""
 
 
 def statement_of(*, user: User, filters: StatementFilters) -> QuerySet[LedgerEntry]:
     """The person's movements."""
-    return LedgerEntry.objects.filter(_matching(filters), account_id=user.pk)
+    return with_reversals(LedgerEntry.objects.filter(_matching(filters), account_id=user.pk))
 
 
 def balances_of(*, user: User, filters: StatementFilters) -> Balances:
@@ -85,27 +89,67 @@ def balances_of(*, user: User, filters: StatementFilters) -> Balances:
 
 
 def statement_lines(entries: Sequence[LedgerEntry]) -> list[StatementLine]:
-    """Put movements into words, with one query for all of them."""
+    """Put movements into words, with one query for each kind that is about something else."""
+    usage = [entry.pk for entry in entries if entry.kind == EntryKind.USAGE]
     calls = (
-        UsageRecord.objects.filter(ledger_entry__in=[e.pk for e in entries if e.kind == EntryKind.USAGE])
+        UsageRecord.objects.filter(ledger_entry__in=usage)
         .values("ledger_entry_id")
         .annotate(call_count=Count("pk"), first_model=Min("model"), last_model=Max("model"))
     )
     by_entry = {row["ledger_entry_id"]: row for row in calls}
-    return [_line(entry, by_entry.get(entry.pk)) for entry in entries]
+    refunded = _refunded_calls(entries)
+    originals = _originals(entries)
+    lines = []
+    for entry in entries:
+        if entry.pk in by_entry:
+            lines.append(_usage_line(entry, by_entry[entry.pk]))
+        elif entry.reverses_id is not None:
+            lines.append(_reversal_line(entry, originals[entry.reverses_id]))
+        elif entry.kind == EntryKind.REFUND and entry.reference in refunded:
+            lines.append(_refund_line(entry, refunded[entry.reference]))
+        else:
+            lines.append(_line(entry))
+    return lines
 
 
-def _line(entry: LedgerEntry, calls: dict[str, Any] | None) -> StatementLine:
-    if calls is not None:
-        count = calls["call_count"]
-        text = ngettext("Usage, %(count)s call", "Usage, %(count)s calls", count) % {"count": count}
-        is_one_model = calls["first_model"] == calls["last_model"]
-        note = calls["first_model"] if is_one_model else _("several models")
-        return StatementLine(entry=entry, text=text, note=note, call_count=count)
+def _refunded_calls(entries: Sequence[LedgerEntry]) -> dict[str, UsageRecord]:
+    names = [entry.reference for entry in entries if entry.kind == EntryKind.REFUND]
+    calls = UsageRecord.objects.filter(request_id__in=names).only("account_id", "request_id", "model")
+    return {call.request_id: call for call in calls} if names else {}
+
+
+def _originals(entries: Sequence[LedgerEntry]) -> dict[int, LedgerEntry]:
+    ids = {entry.reverses_id for entry in entries if entry.reverses_id is not None}
+    return LedgerEntry.objects.in_bulk(ids) if ids else {}
+
+
+def _usage_line(entry: LedgerEntry, calls: dict[str, Any]) -> StatementLine:
+    count = calls["call_count"]
+    text = ngettext("Usage, %(count)s call", "Usage, %(count)s calls", count) % {"count": count}
+    is_one_model = calls["first_model"] == calls["last_model"]
+    note = calls["first_model"] if is_one_model else _("several models")
+    return StatementLine(entry=entry, text=text, note=note, call_count=count)
+
+
+def _reversal_line(entry: LedgerEntry, original: LedgerEntry) -> StatementLine:
+    words = {
+        "what": _words(original.kind),
+        "amount": format_usd(original.amount, signed=True),
+        "number": original.pk,
+    }
+    text = _("Reversed: %(what)s, %(amount)s (no. %(number)s)") % words
+    return StatementLine(entry=entry, text=text, note=entry.memo)
+
+
+def _refund_line(entry: LedgerEntry, call: UsageRecord) -> StatementLine:
+    text = _("Refund of a call of %(model)s") % {"model": call.model}
+    return StatementLine(entry=entry, text=text, note=entry.memo, call_id=call.pk)
+
+
+def _line(entry: LedgerEntry) -> StatementLine:
     if entry.kind == EntryKind.REDEMPTION and entry.memo:
-        text = _("Redeemed code %(code)s") % {"code": entry.memo}
-        return StatementLine(entry=entry, text=text, note="", call_count=0)
-    return StatementLine(entry=entry, text=_words(entry.kind), note=entry.memo, call_count=0)
+        return StatementLine(entry=entry, text=_("Redeemed code %(code)s") % {"code": entry.memo}, note="")
+    return StatementLine(entry=entry, text=_words(entry.kind), note=entry.memo)
 
 
 def _words(kind: str) -> str:
@@ -118,6 +162,7 @@ def _words(kind: str) -> str:
         EntryKind.GRANT: _("Granted"),
         EntryKind.EXPIRY: _("Expired"),
         EntryKind.IMPORT: _("Taken over from another system"),
+        EntryKind.REVERSAL: _("Reversed"),
     }[EntryKind(kind)]
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from accounts.models import Role, Token, User
-from billing.models import Channel, UsageDaily, UsageHourly, UsageRecord
+from billing.models import Channel, EntryKind, LedgerEntry, UsageDaily, UsageHourly, UsageRecord
 
 MAX_GROUPS = 10_000
 """More than the hours of a year and a day."""
@@ -67,6 +68,25 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
+def with_refunds(calls: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
+    """The same calls with their ``refunded_quota``: what was given back of their charges."""
+    refunds = (
+        LedgerEntry.objects.filter(
+            ~Q(reference=""),  # as the index has it
+            reference=OuterRef("request_id"),
+            account=OuterRef("account"),
+            kind__in=(EntryKind.REFUND, EntryKind.REVERSAL),
+        )
+        .order_by()
+        .values("account")
+        .annotate(total=Sum("amount"))
+        .values("total")
+    )
+    total = Coalesce(Subquery(refunds, output_field=BigIntegerField()), 0)
+    rows: QuerySet[UsageRecord] = calls.annotate(refunded_quota=total)  # type: ignore[no-redef]
+    return rows
+
+
 def usage_of(*, user: User, filters: UsageFilters) -> QuerySet[UsageRecord]:
     """The person's calls."""
     wanted: dict[str, Any] = {"account_id": user.pk}
@@ -82,7 +102,7 @@ def usage_of(*, user: User, filters: UsageFilters) -> QuerySet[UsageRecord]:
         wanted["created_at__gte"] = midnight(filters.since)
     if filters.until is not None:
         wanted["created_at__lt"] = midnight(filters.until) + timedelta(days=1)
-    return UsageRecord.objects.filter(**wanted)
+    return with_refunds(UsageRecord.objects.filter(**wanted))
 
 
 def usage_totals(*, user: User, filters: UsageFilters) -> UsageTotals | None:
@@ -133,7 +153,7 @@ def price_words(version: str) -> str:
 
 def visible_usage(actor: User) -> QuerySet[UsageRecord]:
     """The calls that the actor may see."""
-    return UsageRecord.objects.filter(_visible(actor))
+    return with_refunds(UsageRecord.objects.filter(_visible(actor)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,9 @@ from django.db.models.functions import Coalesce
 from django.http import QueryDict
 
 from accounts.models import Role, Token, User, UserStatus
-from billing.models import LedgerEntry, UsageDaily
+from billing.models import LedgerEntry, UsageDaily, UsageRecord
+from billing.queries.ledger import with_reversals
+from billing.queries.usage import with_refunds
 
 RECENT_ENTRIES = 10
 MAX_TOKENS = 100
@@ -70,8 +72,14 @@ def tokens_of(user: User) -> list[Token]:
 
 def recent_entries(user: User) -> list[LedgerEntry]:
     """The last movements of a person's quota."""
-    entries = LedgerEntry.objects.filter(account_id=user.pk).select_related("actor")
-    return list(entries.order_by("-pk")[:RECENT_ENTRIES])
+    entries = with_reversals(LedgerEntry.objects.filter(account_id=user.pk))
+    return list(entries.select_related("actor", "reverses").order_by("-pk")[:RECENT_ENTRIES])
+
+
+def recent_calls(user: User) -> list[UsageRecord]:
+    """A person's last calls."""
+    calls = with_refunds(UsageRecord.objects.filter(account_id=user.pk))
+    return list(calls.order_by("-pk")[:RECENT_ENTRIES])
 
 
 def usage_by_model(user: User, *, since: date) -> list[dict[str, Any]]:

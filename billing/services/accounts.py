@@ -102,10 +102,7 @@ def adjust(
     )
     with transaction.atomic():
         account = lock_account(user=user)
-        is_replay = (
-            idempotency_key is not None
-            and LedgerEntry.objects.filter(idempotency_key=idempotency_key).exists()
-        )
+        is_replay = ledger.find_replay(idempotency_key) is not None
         if quota < 0 and account.balance + quota < account.held and not is_replay:
             raise QuotaHeldError(balance=account.balance, held=account.held)
         entry = ledger.post(postings=[posting], at=at)[0]

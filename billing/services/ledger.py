@@ -43,6 +43,8 @@ class Posting:
     memo: str = ""
     reference: str = ""
     idempotency_key: str | None = None
+    reverses_id: int | None = None
+    """The entry that is taken back; it belongs to the same account."""
 
 
 _COLUMNS = (
@@ -56,6 +58,9 @@ _COLUMNS = (
     "idempotency_key",
     "created_at",
 )
+_ALL_COLUMNS = (*_COLUMNS, "reverses_id")
+_SAME = ("account_id", "kind", "amount", "reverses_id")
+"""What a movement that is sent again has in common with the first."""
 
 
 def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
@@ -85,6 +90,16 @@ def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
     return entries
 
 
+def find_replay(idempotency_key: str | None) -> LedgerEntry | None:
+    """The entry that was written under a key; call it with the account locked."""
+    if idempotency_key is None:
+        return None
+    entry = LedgerEntry.objects.filter(idempotency_key=idempotency_key).first()
+    if entry is not None:
+        entry.is_replay = True
+    return entry
+
+
 def insert_usage(batch: Batch, charges: Sequence[tuple[int, int, int]], at: datetime) -> None:
     """Send the entries of served calls, one an account; ``billing.services.calls`` has the locks.
 
@@ -102,9 +117,11 @@ def _insert_entries(batch: Batch, entries: Sequence[LedgerEntry]) -> None:
 
     :raises IdempotencyKeyReusedError: if another account's movement took a key at this very moment
     """
-    rows = [[getattr(entry, column) for column in _COLUMNS] for entry in entries]
+    rows = [[getattr(entry, column) for column in _ALL_COLUMNS] for entry in entries]
     suffix = "ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id"
-    ids = sorted(row[0] for row in insert_rows(batch, LedgerEntry, _COLUMNS, rows, suffix=suffix).fetchall())
+    ids = sorted(
+        row[0] for row in insert_rows(batch, LedgerEntry, _ALL_COLUMNS, rows, suffix=suffix).fetchall()
+    )
     if len(ids) != len(entries):
         raise IdempotencyKeyReusedError
     for entry, pk in zip(entries, ids, strict=True):
@@ -122,7 +139,7 @@ def _known_entry(posting: Posting, known: dict[str | None, LedgerEntry]) -> Ledg
     entry = known.get(posting.idempotency_key) if posting.idempotency_key is not None else None
     if entry is None:
         return None
-    if (entry.account_id, entry.kind, entry.amount) != (posting.account_id, posting.kind, posting.amount):
+    if any(getattr(entry, name) != getattr(posting, name) for name in _SAME):
         raise IdempotencyKeyReusedError
     entry.is_replay = True
     return entry
@@ -144,5 +161,6 @@ def _next_entry(posting: Posting, balances: dict[int, int], at: datetime) -> Led
         memo=posting.memo,
         reference=posting.reference,
         idempotency_key=posting.idempotency_key,
+        reverses_id=posting.reverses_id,
         created_at=at,
     )

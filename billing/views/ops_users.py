@@ -23,7 +23,6 @@ from accounts.services import users as people
 from billing.forms.users import PasswordForm, TopUpForm, UserCreateForm, UserEditForm
 from billing.queries import users as queries
 from billing.services import accounts as services
-from billing.services.ledger import IdempotencyKeyReusedError
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.http import changed, panel
 from oneapi_admin.lib.pagination import page_of
@@ -64,6 +63,7 @@ def user_detail(request: UserHttpRequest, pk: int) -> HttpResponse:
         "person": person,
         "tokens": queries.tokens_of(person),
         "entries": queries.recent_entries(person),
+        "calls": queries.recent_calls(person),
         "usage": queries.usage_by_model(person, since=since),
         "usage_days": USAGE_DAYS,
         "now": timezone.now(),
@@ -77,29 +77,20 @@ def user_top_up(request: UserHttpRequest, pk: int) -> HttpResponse:
     person = _managed(request, pk)
     form = TopUpForm(request.POST or None)
     if form.is_valid():
-        try:
-            entry = services.top_up(
+        entry = form.attempt(
+            lambda: services.top_up(
                 actor=request.user,
                 user=person,
                 quota=form.cleaned_data["quota"],
                 memo=form.cleaned_data["memo"],
-                idempotency_key=f"console:{form.cleaned_data['key']}",
+                idempotency_key=form.idempotency_key,
                 at=timezone.now(),
-            )
-        except IdempotencyKeyReusedError:
-            form.add_error(
-                None, _("This form has already made another top-up. Send it again to make this one too.")
-            )
-            form.renew_key()
-        except DomainError as exc:
-            form.add_error("amount", exc.full_text)
-        else:
-            return _row_changed(
-                request,
-                person,
-                _("%(name)s was given %(amount)s.")
-                % {"name": person.name, "amount": format_usd(entry.amount)},
-            )
+            ),
+            field="amount",
+        )
+        if entry is not None:
+            words = {"name": person.name, "amount": format_usd(entry.amount)}
+            return _row_changed(request, person, _("%(name)s was given %(amount)s.") % words)
     return _panel(request, "ops/user_top_up.html", form, person=person, quick_amounts=QUICK_AMOUNTS)
 
 

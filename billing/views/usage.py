@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.http import UserHttpRequest
 from billing.forms.filters import UsageFilterForm
 from billing.models import UsageRecord
-from billing.queries.usage import price_words, usage_of, usage_totals, used_names
+from billing.queries.usage import price_words, usage_of, usage_totals, used_names, with_refunds
 from oneapi_admin.lib.csv_export import csv_response
 from oneapi_admin.lib.http import panel
 from oneapi_admin.lib.pagination import page_of, pages_of
@@ -56,7 +56,7 @@ def usage(request: UserHttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def usage_detail(request: UserHttpRequest, pk: int) -> HttpResponse:
-    call = get_object_or_404(UsageRecord, pk=pk, account_id=request.user.pk)
+    call = get_object_or_404(with_refunds(UsageRecord.objects.filter(account_id=request.user.pk)), pk=pk)
     context = {"call": call, "price": price_words(call.price_version)}
     return panel(request, "portal/usage_detail.html", context)
 
@@ -68,10 +68,12 @@ def usage_export(request: UserHttpRequest) -> HttpResponseBase:
     if not form.is_valid():
         return redirect(f"{reverse('portal:usage')}?{request.GET.urlencode()}")
     pages = pages_of(usage_of(user=request.user, filters=form.filters))
-    return csv_response(filename="usage.csv", header=(*_COLUMNS, "charged_usd"), rows=_rows(pages))
+    return csv_response(
+        filename="usage.csv", header=(*_COLUMNS, "charged_usd", "refunded_quota"), rows=_rows(pages)
+    )
 
 
 def _rows(pages: Iterator[list[UsageRecord]]) -> Iterator[list[object]]:
     for page in pages:
         for call in page:
-            yield [*(getattr(call, column) for column in _COLUMNS), to_usd(call.quota)]
+            yield [*(getattr(call, column) for column in _COLUMNS), to_usd(call.quota), call.refunded_quota]

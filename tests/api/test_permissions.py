@@ -12,11 +12,24 @@ import pytest
 
 from accounts.models import User
 from accounts.services.access_tokens import create_access_token
+from billing.models import UsageRecord
 from billing.services import webhooks
+from billing.services.accounts import top_up
+from billing.services.calls import settle
 from oneapi_admin.api import api
 from redemption.services import create_batch
 from tests.api.conftest import Program
-from tests.factories import NOON, make_admin, make_channel, make_root, make_token, make_user, make_webhook
+from tests.factories import (
+    NOON,
+    MadeToken,
+    make_admin,
+    make_channel,
+    make_root,
+    make_token,
+    make_user,
+    make_webhook,
+    settlement,
+)
 from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +55,8 @@ BODIES: dict[str, Any] = {
     "updateUser": {"display_name": "x"},
     "topUpUser": {"quota": 5},
     "adjustUserQuota": {"quota": 5, "memo": "m"},
+    "reverseLedgerEntry": {"memo": "m"},
+    "refundCall": {"memo": "m"},
     "topUpUsers": {"items": [{"user_id": 1, "quota": 5}]},
     "createAccessToken": {"name": "x", "scopes": ["read"]},
     "createAccessTokenForUser": {"name": "x", "scopes": ["read"]},
@@ -108,13 +123,19 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
     """A fresh object for each parameter of the path."""
     if whose == "unknown":
         return dict.fromkeys(
-            ("user_id", "token_id", "channel_id", "batch_id", "code_id", "webhook_id", "delivery_id"), UNKNOWN
+            (
+                *("user_id", "token_id", "channel_id", "batch_id", "code_id", "webhook_id", "delivery_id"),
+                *("entry_id", "call"),
+            ),
+            UNKNOWN,
         )
     if whose in ACROSS_PEOPLE:
         owner = world.owner(whose, caller)
         access_token, _key = create_access_token(actor=None, user=owner, name="t", scopes=["read"])
-        token = access_token.pk if "/access-tokens/" in path else make_token(owner).token.pk
-        return {"user_id": owner.pk, "token_id": token}
+        made = make_token(owner)
+        token = access_token.pk if "/access-tokens/" in path else made.token.pk
+        ids = {"user_id": owner.pk, "token_id": token}
+        return {**ids, **correctable(owner, made)} if "{entry_id}" in path or "{call}" in path else ids
     batch, _codes = create_batch(actor=make_root(), name="b", quota=5, count=1, at=NOON)
     webhook = make_webhook().webhook
     return {
@@ -124,6 +145,15 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
         "webhook_id": webhook.pk,
         "delivery_id": webhooks.send_test(webhook=webhook, at=NOON).pk,
     }
+
+
+def correctable(owner: User, token: MadeToken) -> dict[str, int]:
+    """A movement that can be reversed and a call that can be refunded."""
+    entry = top_up(actor=make_root(), user=owner, quota=5, at=NOON)
+    call = settlement(token, make_channel(), quota=5)
+    settle(settlements=[call], at=NOON)
+    top_up(actor=make_root(), user=owner, quota=5, at=NOON)
+    return {"entry_id": entry.pk, "call": UsageRecord.objects.get(request_id=call.request_id).pk}
 
 
 def operations() -> list[tuple[str, str, str]]:
@@ -137,7 +167,7 @@ def operations() -> list[tuple[str, str, str]]:
 
 
 def objects_of(path: str) -> tuple[str, ...]:
-    if "{user_id}" in path or "{token_id}" in path:
+    if any(name in path for name in ("{user_id}", "{token_id}", "{entry_id}", "{call}")):
         return ACROSS_PEOPLE
     return NOBODYS if "{" in path else ("–",)
 

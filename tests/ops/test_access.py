@@ -5,12 +5,13 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from billing.models import LedgerEntry
+from billing.models import LedgerEntry, UsageRecord
 from billing.services import webhooks
+from billing.services.calls import settle
 from oneapi_admin.urls_ops import urlpatterns
 from redemption.models import RedemptionCode
 from redemption.services import create_batch
-from tests.factories import NOON, make_channel, make_root, make_webhook
+from tests.factories import NOON, make_channel, make_root, make_token, make_webhook, settlement
 
 NAMES = [pattern.name for pattern in urlpatterns]
 POST_ONLY = {
@@ -39,12 +40,13 @@ READ_ONLY = {
 } | {
     "audit",
     "ledger",
+    "ledger-entry",
     "ledger-export",
     "webhooks",
     "webhook-detail",
     "webhook-delivery",
 }
-ABOUT_A_USER = ["user-detail", "user-top-up", "user-edit", "user-password"]
+ABOUT_A_USER = ["user-detail", "user-top-up", "user-adjust", "user-edit", "user-password"]
 
 
 @pytest.fixture
@@ -54,23 +56,31 @@ def urls(root: User, person: User) -> dict[str, str]:
     code = RedemptionCode.objects.get()
     webhook = make_webhook().webhook
     delivery = webhooks.send_test(webhook=webhook, at=NOON)
-    made = {}
-    for name in NAMES:
-        args = []
-        if name.startswith("user-") and name not in {"user-create", "user-signup"}:
-            args = [person.pk]
-        elif name.startswith("channel-") and name not in {"channel-create", "channel-models"}:
-            args = [channel.pk]
-        elif name in {"webhook-delivery", "webhook-redeliver"}:
-            args = [webhook.pk, delivery.pk]
-        elif name.startswith("webhook-") and name != "webhook-create":
-            args = [webhook.pk]
-        elif name == "code-detail":
-            args = [batch.pk]
-        elif name == "code-status":
-            args = [batch.pk, code.pk]
-        made[name] = reverse(f"ops:{name}", args=args)
-    return made
+    settle(settlements=[settlement(make_token(person), channel, quota=5)], at=NOON)
+    entry, call = LedgerEntry.objects.order_by("pk")[0], UsageRecord.objects.get()
+    by_beginning = {  # the longest that fits
+        "user-": [person.pk],
+        "user-create": [],
+        "user-signup": [],
+        "channel-": [channel.pk],
+        "channel-create": [],
+        "channel-models": [],
+        "webhook-": [webhook.pk],
+        "webhook-create": [],
+        "webhook-delivery": [webhook.pk, delivery.pk],
+        "webhook-redeliver": [webhook.pk, delivery.pk],
+        "code-detail": [batch.pk],
+        "code-status": [batch.pk, code.pk],
+        "ledger-entry": [entry.pk],
+        "ledger-reverse": [entry.pk],
+        "usage-refund": [call.pk],
+    }
+
+    def args_of(name: str) -> list[int]:
+        fitting = [beginning for beginning in by_beginning if name.startswith(beginning)]
+        return by_beginning[max(fitting, key=len)] if fitting else []
+
+    return {name: reverse(f"ops:{name}", args=args_of(name)) for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,9 +10,11 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from billing.models import EntryKind, QuotaAccount
+from billing.models import EntryKind, QuotaAccount, UsageRecord
 from billing.services.accounts import top_up
 from billing.services.calls import settle
+from billing.services.refunds import refund
+from billing.services.reversals import reverse
 from redemption.services import create_batch, redeem
 from tests.factories import NOON, account_of, make_channel, make_root, make_token, make_user, settlement
 
@@ -183,3 +185,31 @@ def test_amounts_in_the_file_stay_numbers_when_they_are_negative(console: Client
     response = console.get("/statement/export/", {"kind": "usage"})
 
     assert ",-500000,-1.000000," in b"".join(response.streaming_content).decode()
+
+
+def test_a_reversal_says_what_it_took_back_and_the_entry_that_it_is_gone(console: Client, ann: User) -> None:
+    entry = top_up(actor=make_root(), user=ann, quota=1_000, memo="for March", at=NOON)
+    reverse(actor=make_root(), entry=entry, memo="it was for bo", at=NOON)
+
+    response = console.get(URL)
+
+    assert _lines(response)[0] == (
+        f"Reversed: Topped up by an operator, +$0.002 (no. {entry.pk})",
+        "it was for bo",
+        -1_000,
+    )
+    assert [line.entry.reversal_id is not None for line in response.context["lines"]] == [False, True, False]
+    assert 'class="badge">reversed</span>' in response.text
+
+
+def test_a_refund_leads_to_its_call(console: Client, ann: User) -> None:
+    _spend(ann, 10, models=("m1",))
+    call = UsageRecord.objects.get()
+    refund(actor=make_root(), call=call, quota=4, memo="it hung", at=NOON)
+
+    response = console.get(URL)
+
+    assert _lines(response)[0] == ("Refund of a call of m1", "it hung", 4)
+    assert f'href="/usage/{call.pk}/"' in response.text
+    assert "$0.000008 refunded" in console.get("/usage/").text
+    assert "Refunded" in console.get(f"/usage/{call.pk}/").text
