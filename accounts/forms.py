@@ -5,12 +5,14 @@ from typing import Any, cast
 
 from django import forms
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import AuditAction, Scope, SubjectType, User, scopes_of_use_to
 from accounts.queries import AuditFilters
+from accounts.validators import validate_expiry
 
 
 class Expiry(models.TextChoices):
@@ -63,8 +65,10 @@ class ExpiryForm(forms.Form):
     def _checked_time(self, chosen: datetime) -> datetime:
         if self.current is not None and chosen == self.current.replace(microsecond=0):
             return self.current
-        if chosen <= self.at:
-            self.add_error("expires_at", _("This time has passed; choose a later one."))
+        try:
+            validate_expiry(chosen, at=self.at)
+        except ValidationError as exc:
+            self.add_error(None, exc)
         return chosen
 
 

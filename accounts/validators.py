@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -18,6 +19,12 @@ USERNAME_VALIDATORS = [validate_username]
 validate_group = RegexValidator(
     GROUP_PATTERN[:-1] + r"\Z", _("Use small letters, digits, - and _ only, at most 32.")
 )
+
+
+def validate_expiry(expires_at: datetime | None, *, at: datetime, current: datetime | None = None) -> None:
+    """Refuse a time that has passed, unless it is the present one of a key that is being changed."""
+    if expires_at is not None and expires_at <= at and expires_at != current:
+        raise ValidationError({"expires_at": _("This time has passed; choose a later one.")})
 
 
 def validate_networks(value: Iterable[str]) -> None:

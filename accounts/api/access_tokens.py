@@ -14,6 +14,7 @@ from accounts.api.auth import ApiRequest, owner_of, requires
 from accounts.api.idempotency import idempotent
 from accounts.models import AccessToken, Scope, User
 from accounts.services import access_tokens as services
+from accounts.validators import validate_expiry
 from oneapi_admin.lib.api.fields import Body, Id, Moment, Name, PathId, Time
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
@@ -116,6 +117,7 @@ def revoke_access_token(request: ApiRequest, token_id: PathId) -> HttpResponse:
 
 
 def _create(request: ApiRequest, owner: User, data: AccessTokenIn) -> NewAccessTokenOut:
+    validate_expiry(data.expires_at, at=timezone.now())
     token, key = services.create_access_token(
         actor=request.auth.user,
         user=owner,

@@ -6,12 +6,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from ninja import Query, Router
 from pydantic import Field
 
 from accounts.api.auth import ApiRequest, owner_of, requires
 from accounts.api.idempotency import idempotent
 from accounts.models import Scope, Token, User
+from accounts.validators import validate_expiry
 from billing.api.schemas import NewTokenOut, StatusName, TokenOut, token_etag
 from billing.models import TokenQuota
 from billing.services import tokens as services
@@ -71,6 +73,7 @@ def list_tokens(request: ApiRequest, page_query: Query[TokenListQuery]) -> objec
 def create_token(request: ApiRequest, data: TokenIn) -> NewTokenOut:
     """Make a token. Its key is shown this once."""
     owner = owner_of(request, data.user_id)
+    validate_expiry(data.expires_at, at=timezone.now())
     token, key = services.create_token(
         actor=request.auth.user, user=owner, **data.model_dump(exclude={"user_id"})
     )
@@ -100,6 +103,7 @@ def update_token(request: ApiRequest, response: HttpResponse, token_id: PathId, 
         token = _locked(request, token_id)
         present = {name: getattr(token, name) for name in names} | {"quota_limit": token.quota.quota_limit}
         changes = data.model_dump(exclude_unset=True)
+        validate_expiry(data.expires_at, at=timezone.now(), current=token.expires_at)
         is_enabled = changes.pop("status", None)
         kept = {name: value for name, value in changes.items() if value is not None or name in _NULLABLE}
         services.update_token(actor=actor, token=token, **{**present, **kept})

@@ -61,6 +61,7 @@ def test_a_list_tells_when_and_from_where_a_token_was_used(program) -> None:
         ({"scopes": ["read"] * 9}, "body.scopes"),
         ({"scopes": ["read", "topup"]}, "body.scopes"),
         ({"expires_at": "tomorrow"}, "body.expires_at"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "body.expires_at"),
         ({"key": "oa-of-my-own"}, "body.key"),
     ],
 )

@@ -1,5 +1,7 @@
 """Tokens for ``/v1``, for programs."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from accounts.models import Token
@@ -53,6 +55,7 @@ def test_a_time_has_any_offset(program) -> None:
         ({"quota_limit": 2**53}, "body.quota_limit"),
         ({"expires_at": "tomorrow"}, "body.expires_at"),
         ({"expires_at": "2030-01-01T00:00:00"}, "body.expires_at"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "body.expires_at"),
         ({"allowed_networks": ["10.0.0.0/33"]}, "body.allowed_networks"),
         ({"allowed_models": "gpt-5"}, "body.allowed_models"),
     ],
@@ -63,6 +66,20 @@ def test_a_token_with_a_wrong_field_is_refused_naming_it(program, wrong, field) 
     assert answer.status == 422
     assert [error["field"] for error in answer.body["errors"]] == [field]
     assert not Token.objects.exists()
+
+
+def test_an_expiry_that_has_passed_can_stay_and_cannot_be_set(program) -> None:
+    user, passed = make_user(), datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    token = make_token(user, expires_at=passed).token
+    path, asks = f"/tokens/{token.pk}", program(user)
+
+    same = asks.patch(path, {"name": "new", "expires_at": asks.get(path).body["expires_at"]})
+    other = asks.patch(path, {"name": "newer", "expires_at": "2026-03-01T12:00:00Z"})
+
+    assert (same.status, same.body["name"]) == (200, "new")
+    assert (other.status, [error["field"] for error in other.body["errors"]]) == (422, ["body.expires_at"])
+    token.refresh_from_db()
+    assert (token.name, token.expires_at) == ("new", passed)
 
 
 def test_a_change_leaves_what_it_does_not_name_and_null_takes_a_limit_away(program) -> None:
