@@ -153,7 +153,9 @@ def _apply(channel: Channel, settings: ChannelSettings) -> None:
 
 def normalized_base_url(url: str) -> str:
     """The address without a final ``/v1``, which every call adds: both ways of writing it mean the same."""
-    return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+    scheme, separator, rest = url.strip().rstrip("/").partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host}{(slash + path).removesuffix('/v1').rstrip('/')}"
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -163,6 +163,11 @@ def test_every_way_of_writing_an_address_means_the_same(typed: str) -> None:
     assert make_channel(base_url=typed).base_url == "https://api.example.com"
 
 
+@pytest.mark.parametrize("typed", ["http://v1", "http://v1/", "http://v1/v1", "http://v1/v1/"])
+def test_a_host_that_is_called_v1_is_kept(typed: str) -> None:
+    assert make_channel(base_url=typed).base_url == "http://v1"
+
+
 def test_a_path_before_v1_is_kept() -> None:
     channel = make_channel(base_url="https://open.example.com/api/paas/v4/")
 
