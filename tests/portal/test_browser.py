@@ -86,6 +86,25 @@ def test_every_page_is_accessible_and_fits(
         assert view.evaluate("document.documentElement.scrollWidth") <= width, url
 
 
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_the_document_for_people_is_accessible_and_fits(
+    view: Page, live_server: LiveServer, scheme: str, width: int
+) -> None:
+    view.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    view.set_viewport_size({"width": width, "height": 900})
+    view.goto(f"{live_server.url}/api/v1/docs")
+    view.locator(".opblock").first.wait_for()
+    for method in ("get", "post", "patch", "delete"):
+        view.locator(f".opblock-{method} .opblock-summary-control").first.click()
+    view.get_by_role("button", name="Schemas").click()
+    expect(view.locator(".responses-wrapper")).to_have_count(4)
+
+    found = Axe().run(view, options=WCAG).response["violations"]
+
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == []
+    assert view.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_a_token_is_made_in_the_slide_over_and_appears_in_the_list(
     view: Page, live_server: LiveServer, person: User
 ) -> None:
