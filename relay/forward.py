@@ -163,6 +163,7 @@ class _Stream:
         await self._request.start(200, b"text/event-stream; charset=utf-8", _STREAM_HEADERS)
         while not self._filter.is_done:
             chunk = await reader.read_chunk()
+            _stop_if_cancelled()
             if chunk is None:
                 await self._write(self._filter.finish())
                 return
@@ -200,6 +201,16 @@ class _Stream:
             body = envelope(error, request_id=request.request_id, accept_language=request.accept_language)
             end += b"data: " + dump(body) + b"\n\n"
         await self._request.write(end, more=False)
+
+
+def _stop_if_cancelled() -> None:
+    """Be cancelled after all: a read for which something is there when it is cancelled returns that instead.
+
+    Else a stream might outlive the drain time, its own time, or its caller.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _settled(metering: Metering, call: Call, settlement: Settlement) -> Settled | None:
