@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from billing.services.books import Books
-from billing.services.holds import Admission, AdmitRequest, delete_holds, free, insert_holds, reserve
+from billing.services.holds import (
+    Admission,
+    AdmitRequest,
+    delete_holds,
+    free,
+    insert_holds,
+    owners_of,
+    reserve,
+)
 from billing.services.ledger import insert_usage
 from billing.services.settle import Settled, Settlement, charge, find_charged, record
 from oneapi_admin.lib.errors import DomainError
@@ -36,7 +44,7 @@ def commit(
 ) -> tuple[list[Settled], list[Admission | DomainError]]:
     """Charge the calls that are over, then admit those that begin, first come first served.
 
-    A call is charged once, however often it is handed in, and its hold is dropped. One whose
+    A call is charged once, as it is handed in first, and its hold is dropped. One whose
     hold was swept meanwhile is charged all the same; one whose cost passed its estimate is
     charged in full and logged, and its account may fall below zero.
 
@@ -45,14 +53,19 @@ def commit(
     :returns: one result a settlement and one a request, in their orders; a request's is its
         admission or the reason for its refusal
     """
-    unique = {settlement.request_id: settlement for settlement in settlements}
+    unique: dict[str, Settlement] = {}
+    for settlement in settlements:
+        unique.setdefault(settlement.request_id, settlement)
+    retried = [request.request_id for request in requests] if is_retry else []
     with durable_batch() as batch:
         books = Books(
             batch,
-            account_ids=(settlement.account_id for settlement in unique.values()),
+            account_ids=[
+                *(settlement.account_id for settlement in unique.values()),
+                *owners_of(batch, request_ids=retried),
+            ],
             key_hashes=(request.key_hash for request in requests),
         )
-        retried = [request.request_id for request in requests] if is_retry else []
         deleted = delete_holds(batch, request_ids=[*unique, *retried])
         books.read()
         dropped = free(books, deleted)
@@ -65,7 +78,11 @@ def commit(
         books.write()
         if fresh:
             record(batch, fresh)
-    settled = [Settled(quota=s.quota, available=books.accounts[s.account_id].available) for s in settlements]
+    quotas = {request_id: call.quota for request_id, call in unique.items()} | charged
+    settled = [
+        Settled(quota=quotas[s.request_id], available=books.accounts[s.account_id].available)
+        for s in settlements
+    ]
     return settled, decided
 
 

@@ -200,15 +200,22 @@ def drop_holds(batch: Batch, *, request_ids: Sequence[str]) -> list[DroppedHold]
     """Delete the holds that still exist and take them off their accounts and tokens."""
     if not request_ids:
         return []
-    owners = batch.execute(
-        f"SELECT account_id FROM {table(Hold)} WHERE {is_any('request_id', 'text')}", [any_of(request_ids)]
-    ).fetchall()
-    books = Books(batch, account_ids=(account_id for (account_id,) in owners))
+    books = Books(batch, account_ids=owners_of(batch, request_ids=request_ids))
     deleted = delete_holds(batch, request_ids=request_ids)
     books.read()
     dropped = free(books, deleted)
     books.write()
     return dropped
+
+
+def owners_of(batch: Batch, *, request_ids: Sequence[str]) -> set[int]:
+    """Whose accounts holds are on, for locking those: the holds may be gone by then."""
+    if not request_ids:
+        return set()
+    rows = batch.execute(
+        f"SELECT account_id FROM {table(Hold)} WHERE {is_any('request_id', 'text')}", [any_of(request_ids)]
+    ).fetchall()
+    return {account_id for (account_id,) in rows}
 
 
 def delete_holds(batch: Batch, *, request_ids: Sequence[str]) -> Answer:

@@ -103,15 +103,18 @@ def charge(*, books: Books, settlements: Iterable[Settlement]) -> None:
             )
 
 
-def find_charged(batch: Batch, request_ids: Collection[str]) -> set[str]:
-    """Which of these calls, whose holds are gone, were charged before: a charge takes the hold away."""
+def find_charged(batch: Batch, request_ids: Collection[str]) -> dict[str, int]:
+    """Which of these calls, whose holds are gone, were charged before, and how many quota units.
+
+    A charge takes the hold away.
+    """
     if not request_ids:
-        return set()
+        return {}
     rows = batch.execute(
-        f"SELECT request_id FROM {table(UsageRecord)} WHERE {is_any('request_id', 'text')}",
+        f"SELECT request_id, quota FROM {table(UsageRecord)} WHERE {is_any('request_id', 'text')}",
         [any_of(request_ids)],
     ).fetchall()
-    return {row[0] for row in rows}
+    return dict(rows)
 
 
 def record(batch: Batch, calls: Sequence[Settlement]) -> None:
