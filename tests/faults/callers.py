@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 from oneapi_admin.lib.request_id import HEADER
+from tests.support.processes import WebProcess
 
 
 @dataclass
@@ -95,6 +97,12 @@ def refuses_connections(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def journal_of(server: WebProcess, journals: Path) -> Path:
+    """The file in which a process keeps its calls, as long as there are some or it lives."""
+    [path] = journals.glob(f"{server.process.pid}-*")
+    return path
 
 
 class Load:

@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -57,6 +57,53 @@ def dies_after_charging_once() -> None:
             die()
 
     _around_charging(before=count)
+
+
+@fault
+def gives_charges_up() -> None:
+    """A charge that the database cannot take is neither tried again nor kept."""
+    from relay.metering import Metering
+
+    def give_up(_self: Metering, _settlement: Any, charge: Any) -> None:
+        charge.set_result(None)
+
+    Metering._wait_for_database = give_up  # type: ignore[method-assign]
+
+
+@fault
+def charges_only_what_is_held() -> None:
+    """A call whose hold is gone is as good as charged."""
+    from billing.models import Hold
+    from billing.services import calls
+
+    commit = calls.commit
+
+    def commit_held(*, settlements: Any = (), **batch: Any) -> Any:
+        held = Hold.objects.filter(request_id__in=[call.request_id for call in settlements])
+        known = set(held.values_list("request_id", flat=True))
+        settled, decided = commit(
+            settlements=[call for call in settlements if call.request_id in known], **batch
+        )
+        by_id = dict(zip([c.request_id for c in settlements if c.request_id in known], settled, strict=True))
+        return [by_id.get(call.request_id) for call in settlements], decided
+
+    calls.commit = commit_held
+
+
+@fault
+def forgets_what_it_charged() -> None:
+    """Takes what a call costs as often as the call is handed in."""
+    from billing.services import calls
+
+    find_charged, record = calls.find_charged, calls.record
+
+    def record_new(batch: Any, handed_in: Any) -> None:
+        known = find_charged(batch, {call.request_id for call in handed_in})
+        if new := [call for call in handed_in if call.request_id not in known]:
+            record(batch, new)
+
+    calls.find_charged = lambda *_: {}
+    calls.record = record_new
 
 
 @fault

@@ -42,7 +42,9 @@ class Server:
         self._user = _unprivileged_user()
         if self._user:
             shutil.chown(self.folder, self._user)
-        self._options = f"-k {self.folder} -c listen_addresses= -c max_connections=200 -c random_page_cost=1.1"
+        self._options = (
+            f"-k {self.folder} -c listen_addresses= -c max_connections=200 -c random_page_cost=1.1"
+        )
         if durability == FAST:
             self._options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
         self._owner = os.getpid()
