@@ -81,17 +81,8 @@ def running_stack() -> Iterator[Stack]:
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        server_url = postgres.start(postgres.DURABLE)
-        with psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
-            connection.execute("CREATE DATABASE bench")
-        os.environ.update(
-            DJANGO_SETTINGS_MODULE="oneapi_admin.settings",
-            DATABASE_URL=f"{server_url}/bench",
-            DATA_DIR=str(folder),
-            SECRET_KEY="a key for benchmarks only, long enough to be taken",
-            ALLOWED_HOSTS="127.0.0.1",
-        )
-        _manage("migrate", "--verbosity=0")
+        server_url = new_database()
+        install(folder, f"{server_url}/bench")
         sandbox = stack.enter_context(
             start_sandbox(folder, balance_usd=_PLENTY_USD, monthly_cap_usd=_PLENTY_USD)
         )
@@ -107,6 +98,29 @@ def running_stack() -> Iterator[Stack]:
             hot=_server("relay, one account", relay.port, keys[:1], relay.process.pid),
             single=_server("relay, one transaction a call", single.port, keys, single.process.pid),
         )
+
+
+def new_database() -> str:
+    """Start a durable PostgreSQL with an empty database called ``bench``; return the server's base URL."""
+    server_url = postgres.start(postgres.DURABLE)
+    with psycopg.connect(f"{server_url}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE bench")
+    return server_url
+
+
+def install(folder: Path, database_url: str) -> None:
+    """Make the product's tables in an empty database.
+
+    Sets the process's environment, which the product's settings are read from: call it before they are.
+    """
+    os.environ.update(
+        DJANGO_SETTINGS_MODULE="oneapi_admin.settings",
+        DATABASE_URL=database_url,
+        DATA_DIR=str(folder),
+        SECRET_KEY="a key for benchmarks only, long enough to be taken",
+        ALLOWED_HOSTS="127.0.0.1",
+    )
+    _manage("migrate", "--verbosity=0")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -78,4 +78,9 @@ class GroupPriceAdmin(ReadOnlyAdmin):
 
 @admin.register(models.AuditRun)
 class AuditRunAdmin(ReadOnlyAdmin):
-    list_display = ("started_at", "finished_at", "is_clean")
+    list_display = ("started_at", "finished_at", "kind", "is_clean", "calls_read", "entries_read")
+
+
+@admin.register(models.AuditCheckpoint)
+class AuditCheckpointAdmin(ReadOnlyAdmin):
+    list_display = ("id", "parent", "created_at", "last_call_id", "last_entry_id", "calls", "entries")

@@ -1,6 +1,13 @@
 """Tables of quota. Only ``billing.services`` writes the ones that hold money."""
 
-from billing.models.audit import AuditRun
+from billing.models.audit import (
+    AuditCheckpoint,
+    AuditKind,
+    AuditRun,
+    CheckpointAccount,
+    CheckpointDay,
+    CheckpointHour,
+)
 from billing.models.channels import BalanceKind, BalanceSnapshot, Channel, ChannelStatus, ChannelTotals
 from billing.models.config import ConfigVersion
 from billing.models.ledger import EntryKind, Hold, LedgerEntry, QuotaAccount, TokenQuota
@@ -10,6 +17,8 @@ from billing.models.webhooks import TEST_EVENT, DeliveryStatus, Webhook, Webhook
 
 __all__ = [
     "TEST_EVENT",
+    "AuditCheckpoint",
+    "AuditKind",
     "AuditRun",
     "BalanceKind",
     "BalanceSnapshot",
@@ -17,6 +26,9 @@ __all__ = [
     "Channel",
     "ChannelStatus",
     "ChannelTotals",
+    "CheckpointAccount",
+    "CheckpointDay",
+    "CheckpointHour",
     "ConfigVersion",
     "DeliveryStatus",
     "EntryKind",
