@@ -19,6 +19,7 @@ from billing.api.tokens import router as tokens
 from billing.api.usage import router as usage
 from billing.api.users import router as users
 from billing.api.webhooks import router as webhooks
+from oneapi_admin.health.api import router as health
 from oneapi_admin.lib.api.openapi import ManagementApi
 from redemption.api import batches, codes, redemptions
 
@@ -61,3 +62,4 @@ api.add_router("/codes", codes)
 api.add_router("/usage", usage)
 api.add_router("/webhooks", webhooks)
 api.add_router("/audit-events", audit)
+api.add_router("/health", health)

@@ -18,6 +18,7 @@ from django.conf import settings  # noqa: E402
 
 from oneapi_admin.console import App, Console, Receive, Scope, Send  # noqa: E402
 from oneapi_admin.lib.request_id import HEADER, new_request_id  # noqa: E402
+from oneapi_admin.metrics.endpoint import MetricsApp  # noqa: E402
 from relay.app import RelayApp  # noqa: E402
 
 SETTLE_SECONDS = 10.0
@@ -27,9 +28,10 @@ SETTLE_SECONDS = 10.0
 class Dispatcher:
     """The ASGI application."""
 
-    def __init__(self, *, relay: RelayApp, console: App) -> None:
+    def __init__(self, *, relay: RelayApp, console: App, metrics: MetricsApp) -> None:
         self._relay = relay
         self._console = console
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -38,6 +40,8 @@ class Dispatcher:
                 await self._relay(scope, receive, send)
             elif path == "/healthz":
                 await _answer_health(scope, send)
+            elif path == "/metrics":
+                await self._metrics(scope, receive, send)
             else:
                 await self._console(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -52,10 +56,12 @@ class Dispatcher:
         except Exception as exc:
             await send({"type": "lifespan.startup.failed", "message": f"The relay cannot start: {exc!r}"})
             raise
+        await self._metrics.startup()
         gc.freeze()  # what was imported stays: collecting garbage need not look through it again and again
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._relay.shutdown(SETTLE_SECONDS)
+        await self._metrics.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -76,4 +82,4 @@ async def _answer_health(scope: Scope, send: Send) -> None:
 
 
 _threads = WSGIMiddleware(cast("Any", _django), workers=settings.CONSOLE_THREADS)
-application = Dispatcher(relay=RelayApp(), console=Console(cast("App", _threads)))
+application = Dispatcher(relay=RelayApp(), console=Console(cast("App", _threads)), metrics=MetricsApp())

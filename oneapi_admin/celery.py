@@ -1,9 +1,10 @@
 """The Celery application; tasks live in each app's ``tasks`` module."""
 
 import os
+import socket
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.signals import before_task_publish, setup_logging, worker_ready
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oneapi_admin.settings")
@@ -23,3 +24,11 @@ def _use_the_logging_of_django(**_kwargs: object) -> None:
 def _read_balances_at_once(**_kwargs: object) -> None:
     """Know what upstream accounts hold from the start, not only when beat's first interval is over."""
     app.send_task("billing.refresh_balances")
+
+
+@before_task_publish.connect(sender="oneapi_admin.note_worker")  # type: ignore[untyped-decorator]
+def _note_beat(**_kwargs: object) -> None:
+    """Only beat asks for this job: the health page tells when it last did."""
+    from oneapi_admin.lib import vitals  # noqa: PLC0415  needs settings, which import this module's package
+
+    vitals.report("beat", socket.gethostname())

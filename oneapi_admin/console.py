@@ -34,7 +34,7 @@ BUFFER_BYTES: Final = 1024 * 1024
 """What one answer may have waiting for its client before the thread that makes it has to wait, too."""
 
 # Set by whoever likes to: who called, and how, is told by the connection, or by a trusted proxy through it.
-_FORWARDED: Final = re.compile(
+FORWARDING_HEADERS: Final = re.compile(
     rb"(x-)?(forwarded|real-ip|client-ip|cluster-client-ip)(-.*)?|(cf|fastly|true)-(connecting|client)-ip|via"
 )
 _MESSAGES: Final = {
@@ -175,7 +175,7 @@ def _for_wsgi(scope: Scope, body: bytes) -> Scope:
         for name, value in scope["headers"]
         if b"_" not in name
         and name not in (b"content-length", b"transfer-encoding", b"proxy")
-        and not _FORWARDED.fullmatch(name)
+        and not FORWARDING_HEADERS.fullmatch(name)
     ]
     if body:
         headers.append((b"content-length", str(len(body)).encode()))

@@ -1,7 +1,9 @@
 """Django settings, all from the environment (README, "Configuration")."""
 
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -267,11 +269,17 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "forget-idempotency-keys": {"task": "accounts.forget_idempotency_keys", "schedule": crontab(minute="41")},
+    "note-worker": {"task": "oneapi_admin.note_worker", "schedule": 10.0, "options": {"expires": 10}},
     "expire-holds": {"task": "billing.expire_holds", "schedule": 15.0, "options": {"expires": 15}},
     "refresh-balances": {"task": "billing.refresh_balances", "schedule": 600.0, "options": {"expires": 600}},
     "deliver-webhooks": {"task": "billing.deliver_webhooks", "schedule": 5.0, "options": {"expires": 5}},
     "forget-deliveries": {"task": "billing.forget_deliveries", "schedule": crontab(minute="23")},
     "audit-ledger": {"task": "billing.audit_ledger", "schedule": crontab(hour="3", minute="17")},
+    "audit-ledger-in-full": {
+        "task": "billing.audit_ledger",
+        "schedule": crontab(day_of_week="sunday", hour="4", minute="17"),
+        "kwargs": {"is_full": True},
+    },
     "verify-audit-log": {"task": "accounts.verify_audit_log", "schedule": crontab(hour="3", minute="37")},
 }
 
@@ -294,6 +302,18 @@ RELAY_MAX_CALLS = env.int("RELAY_MAX_CALLS", 4096)
 JOURNAL_DIR = env.path("JOURNAL_DIR", DATA_DIR / "journal")
 # A hold outlives the longest call by this much before the sweeper gives it back.
 HOLD_GRACE_SECONDS = env.int("HOLD_GRACE_SECONDS", 30)
+
+# --- Metrics ----------------------------------------------------------------------------------
+
+# Who may read /metrics: whoever has the token, and these addresses. A proxy that we were not told about
+# passes strangers off as itself: where there may be one, no address is believed that nobody named.
+METRICS_TOKEN = secret(env, "METRICS_TOKEN")
+_may_be_proxied = bool(BASE_URL or env.str("ALLOWED_HOSTS", "")) and not TRUSTED_PROXIES
+METRICS_NETWORKS = env.list(
+    "METRICS_NETWORKS",
+    [] if _may_be_proxied else [ip_network("127.0.0.0/8"), ip_network("::1")],
+    subcast=partial(ip_network, strict=False),
+)
 
 # --- Logs -------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from billing.views import (
     ops_users,
     ops_webhooks,
 )
+from oneapi_admin.health import views as ops_health
 from redemption import ops_views as ops_codes
 
 app_name = "ops"
@@ -52,6 +53,8 @@ urlpatterns = [
     path("ledger/<int:pk>/reverse/", ops_corrections.entry_reverse, name="ledger-reverse"),
     path("usage/<int:pk>/refund/", ops_corrections.call_refund, name="usage-refund"),
     path("audit/", ops_audit.audit_log, name="audit"),
+    path("health/", ops_health.health, name="health"),
+    path("health/summary/", ops_health.health_summary, name="health-summary"),
     path("webhooks/", ops_webhooks.webhooks, name="webhooks"),
     path("webhooks/new/", ops_webhooks.webhook_create, name="webhook-create"),
     path("webhooks/<int:pk>/", ops_webhooks.webhook_detail, name="webhook-detail"),

@@ -10,6 +10,7 @@ from pyreqwest.client import Client
 from billing.services.callers import check_model
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.secrets import key_digest
+from relay import metrics
 from relay.calls import Call
 from relay.chat import parse_chat_request
 from relay.errors import (
@@ -24,6 +25,7 @@ from relay.errors import (
     headers_of,
 )
 from relay.forward import serve_call
+from relay.heartbeat import Heartbeat
 from relay.http import PREFLIGHT, DisconnectedError, Receive, Request, Scope, Send
 from relay.journal import Journal
 from relay.metering import Metering
@@ -43,11 +45,13 @@ class RelayApp:
         self._metering: Metering | None = None
         self._client: Client | None = None
         self._upkeep: asyncio.Task[None] | None = None
+        self._heartbeat: Heartbeat | None = None
 
     async def startup(self) -> None:
         self._client = build_client()
         self._start_metering()
         self._upkeep = asyncio.create_task(self._keep_up())
+        self._heartbeat = Heartbeat(lambda: self._metering)
 
     async def shutdown(self, seconds: float) -> None:
         """Make every charge durable, then let go of the upstream connections."""
@@ -60,6 +64,8 @@ class RelayApp:
             await self._metering.close()
         if self._client is not None:
             await self._client.close()
+        if self._heartbeat is not None:
+            await self._heartbeat.close()
 
     def _start_metering(self) -> None:
         """Without a place on the disk for what the ledger may not take, calls are refused; pages are not."""
@@ -75,7 +81,7 @@ class RelayApp:
                 self._start_metering()
             else:
                 try:
-                    await self._metering.recover()
+                    metrics.RECOVERED.inc(await self._metering.recover())
                 except StoreUnavailableError:
                     logger.warning("relay.recovery_waits_for_database")
                 except Exception:
@@ -112,16 +118,21 @@ class RelayApp:
             raise NotFoundError(method=request.method, path=request.path)
 
     async def _chat(self, request: Request) -> None:
-        key_hash = _key_hash(request)
-        chat = parse_chat_request(await request.body())
-        metering, client = self._parts()
-        call = await Call.admit(
-            metering,
-            request_id=request.request_id,
-            key_hash=key_hash,
-            client_ip=request.client_ip,
-            request=chat,
-        )
+        try:
+            key_hash = _key_hash(request)
+            chat = parse_chat_request(await request.body())
+            metering, client = self._parts()
+            call = await Call.admit(
+                metering,
+                request_id=request.request_id,
+                key_hash=key_hash,
+                client_ip=request.client_ip,
+                request=chat,
+            )
+        except DomainError as error:
+            metrics.note_refusal(error)
+            raise
+        metrics.ADMITTED.inc()
         await serve_call(call=call, request=request, client=client, metering=metering)
 
     async def _list_models(self, request: Request) -> None:

@@ -9,6 +9,7 @@ from pyreqwest.exceptions import RequestError
 
 from billing.models import CallStatus
 from billing.services.settle import Settled, Settlement
+from relay import metrics
 from relay.calls import Call, Outcome
 from relay.errors import InternalError, UpstreamFailedError, UpstreamTimeoutError, dump, envelope
 from relay.group_commit import wait_for
@@ -36,6 +37,7 @@ async def serve_call(*, call: Call, request: Request, client: Client, metering: 
         opened = await _open_first(call, client)
         answer = None if call.request.is_stream else await _read_json(call, opened)
     except UpstreamError as failed:
+        metrics.note_upstream_failure(failed.error)
         await _settled(metering, call, call.failure(failed.error))
         raise failed.error from failed
     except asyncio.CancelledError:
@@ -66,6 +68,7 @@ async def _open_first(call: Call, client: Client) -> OpenCall:
             )
             if not failed.may_fail_over or attempt is call.plan.attempts[-1]:
                 raise
+            metrics.note_upstream_failure(failed.error)
     raise AssertionError("a plan has at least one attempt")
 
 
@@ -126,6 +129,8 @@ class _Stream:
             raise
         finally:
             await self._opened.close()
+        if outcome.error_code:
+            metrics.UPSTREAM_FAILURES.labels(outcome.error_code).inc()
         settled = await _settled(self._metering, self._call, self._settlement(outcome))
         if outcome.status != CallStatus.DISCONNECTED:
             await self._finish(outcome, settled)

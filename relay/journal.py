@@ -59,6 +59,7 @@ class Journal:
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = folder / f"{os.getpid()}-{secrets.token_hex(8)}{SUFFIX}"
+        self.capacity = slots
         self._free = list(range(slots))
         self._slots: dict[str, int] = {}
         self._served: set[str] = set()
@@ -173,6 +174,25 @@ def abandoned(path: Path) -> Iterator[list[KeptCall] | None]:
             return
         yield list(_read(fd))
         path.unlink()
+    finally:
+        os.close(fd)
+
+
+def abandoned_count(folder: Path) -> int:
+    """How many calls dead processes left, but for those that somebody is dealing with at this moment."""
+    return sum(map(_abandoned_in, folder.glob(f"*{SUFFIX}")))
+
+
+def _abandoned_in(path: Path) -> int:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return sum(1 for _call in _read(fd))
+    except BlockingIOError:
+        return 0
     finally:
         os.close(fd)
 

@@ -18,10 +18,11 @@ from billing.services.callers import Caller, check_caller, find_caller
 from billing.services.config import Config, current_version
 from billing.services.holds import Admission, AdmitRequest
 from billing.services.settle import Settled, Settlement
+from relay import metrics
 from relay.chat import ChatRequest
 from relay.errors import CommitLostError, StoreUnavailableError, TooManyCallsError
 from relay.group_commit import GroupCommit, wait_for
-from relay.journal import Journal, JournalFullError
+from relay.journal import Journal, JournalFullError, abandoned_count
 from relay.planning import CallPlan, ConfigCache, StaleConfigError, plan_call
 from relay.recovery import StreamSoFar, recover
 
@@ -45,18 +46,33 @@ class Metering:
         :param journal: of this process; what was admitted and is not in the ledger has a place in it
         """
         self._journal = journal
+        metrics.watch(journal, abandoned=lambda: self.abandoned)
         self._config = ConfigCache()
         # One thread, one transaction at a time: two would only wait for each other's locks.
         writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         # Under load the writer never pauses; what is rare and short must not wait for it.
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="ledger-aside")
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self.abandoned = 0
+        """Calls of dead processes that were found when somebody last looked, and are not dealt with yet."""
         self._unsettled: dict[str, Settlement] = {}
-        self._has_settled = asyncio.Event()
+        self._has_closed = asyncio.Event()
+        """Whether a call was closed since somebody looked."""
         size = settings.RELAY_GROUP_COMMIT_SIZE
-        self._calls = GroupCommit(self._commit, executor=writer, max_size=size)
+        self._measured_commit = metrics.MeasuredCommit(self._commit)
+        self._calls = GroupCommit(self._measured_commit, executor=writer, max_size=size)
         self._releases = GroupCommit(_release, executor=self._aside, max_size=size)
         self._syncs = GroupCommit(self._sync, executor=self._disk, max_size=size)
+
+    @property
+    def journal(self) -> Journal:
+        """Of this process."""
+        return self._journal
+
+    @property
+    def last_commit_at(self) -> float:
+        """When the database last took a transaction, in seconds since 1970; 0 before the first one."""
+        return self._measured_commit.last_at
 
     async def admit(
         self, *, request_id: str, key_hash: str, client_ip: str, request: ChatRequest
@@ -139,12 +155,10 @@ class Metering:
         )
 
     async def drain(self) -> None:
-        """Wait until every settlement is in the ledger."""
-        while self._unsettled:
-            self._has_settled.clear()
-            await self._has_settled.wait()
-        await self._calls.drain()
-        await self._releases.drain()
+        """Wait until every call is over, and in the ledger."""
+        while self._journal.open_count:
+            self._has_closed.clear()
+            await self._has_closed.wait()
 
     async def close(self) -> None:
         """Leave what is not in the ledger to whoever finds the journal."""
@@ -163,12 +177,15 @@ class Metering:
         return await asyncio.get_running_loop().run_in_executor(self._aside, self._recover)
 
     def _recover(self) -> int:
+        folder = self._journal.path.parent
+        self.abandoned = abandoned_count(folder)
         try:
-            size = settings.RELAY_GROUP_COMMIT_SIZE
-            return recover(self._journal.path.parent, self._commit, batch_size=size)
+            count = recover(folder, self._commit, batch_size=settings.RELAY_GROUP_COMMIT_SIZE)
         except _AWAY as exc:
             connection.close()
             raise StoreUnavailableError from exc
+        self.abandoned = 0
+        return count
 
     def _give_back(self, request_id: str, decided: "asyncio.Future[Any]") -> None:
         """Give back what a call that nobody serves may have got, however long the database is away."""
@@ -176,7 +193,7 @@ class Metering:
         if error is None or isinstance(error, CommitLostError):
             self._release(request_id)
         else:
-            self._journal.close_call(request_id)
+            self._close_call(request_id)
 
     def _release(self, request_id: str) -> None:
         self._releases.submit(request_id).add_done_callback(partial(self._end_release, request_id))
@@ -185,7 +202,11 @@ class Metering:
         if isinstance(released.exception(), StoreUnavailableError):
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._release, request_id)
         else:
-            self._journal.close_call(request_id)
+            self._close_call(request_id)
+
+    def _close_call(self, request_id: str) -> None:
+        self._journal.close_call(request_id)
+        self._has_closed.set()
 
     def _submit(self, settlement: Settlement, charge: "asyncio.Future[Settled | None]") -> None:
         self._calls.submit(settlement).add_done_callback(partial(self._end, settlement, charge))
@@ -195,11 +216,12 @@ class Metering:
     ) -> None:
         error = tried.exception()
         if isinstance(error, StoreUnavailableError):
+            metrics.SETTLE_RETRIES.inc()
             self._wait_for_database(settlement, charge)
             return
+        metrics.note_settled(settlement.status, error)
         self._unsettled.pop(settlement.request_id, None)
-        self._has_settled.set()
-        self._journal.close_call(settlement.request_id)
+        self._close_call(settlement.request_id)
         if charge.done():  # who waited for it gave up, or was told that the journal has it
             return
         if error is not None:

@@ -19,7 +19,6 @@ PLANNED = {
     "ops:reconciliation",
     "ops:alerts",
     "ops:jobs",
-    "ops:health",
 }
 """Sections that the sidebar knows and leaves out until they are installed."""
 

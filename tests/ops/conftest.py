@@ -1,9 +1,12 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.test import Client
+from pytest_django.fixtures import Settings
+from redis import Redis
 
 from accounts.models import User
+from oneapi_admin.lib import vitals
 from tests.factories import make_admin, make_root, make_user
 
 
@@ -42,3 +45,16 @@ def root_client(root: User, signed_in: Callable[[User], Client]) -> Client:
 @pytest.fixture
 def admin_client(admin: User, signed_in: Callable[[User], Client]) -> Client:
     return signed_in(admin)
+
+
+@pytest.fixture
+def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    """A database of its own in the tests' Redis, in which no process has told yet how it is."""
+    settings.REDIS_URL = settings.REDIS_URL.replace("?db=0", "?db=7")
+    monkeypatch.setattr(vitals, "_own", {})
+    vitals._client.cache_clear()
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        redis.flushdb()
+        yield redis
+        redis.flushdb()
+    vitals._client.cache_clear()
