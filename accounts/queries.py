@@ -150,6 +150,7 @@ _VALUES: dict[str, dict[str, str | Promise]] = {
     },
 }
 _FIELDS: dict[str, str | Promise] = {
+    "approval_threshold": gettext_lazy("approval above, in quota units"),
     "allowed_models": gettext_lazy("allowed models"),
     "allowed_networks": gettext_lazy("allowed networks"),
     "base_url": gettext_lazy("base URL"),

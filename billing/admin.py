@@ -84,3 +84,18 @@ class AuditRunAdmin(ReadOnlyAdmin):
 @admin.register(models.AuditCheckpoint)
 class AuditCheckpointAdmin(ReadOnlyAdmin):
     list_display = ("id", "parent", "created_at", "last_call_id", "last_entry_id", "calls", "entries")
+
+
+@admin.register(models.Proposal)
+class ProposalAdmin(ReadOnlyAdmin):
+    list_display = ("id", "created_at", "kind", "proposer", "user", "amount", "expires_at")
+    list_filter = ("kind",)
+    list_select_related = ("proposer", "user")
+    exclude = ("idempotency_key", "request")
+
+
+@admin.register(models.Decision)
+class DecisionAdmin(ReadOnlyAdmin):
+    list_display = ("proposal", "created_at", "verdict", "actor", "note")
+    list_filter = ("verdict",)
+    list_select_related = ("proposal", "actor")

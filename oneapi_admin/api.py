@@ -11,7 +11,10 @@ from accounts.api.access_tokens import router as access_tokens
 from accounts.api.access_tokens import user_router as access_tokens_of_users
 from accounts.api.audit import router as audit
 from accounts.api.auth import AUTH
+from billing.api.approvals import router as approvals
+from billing.api.approvals import settings_router as approval_settings
 from billing.api.bulk import router as bulk
+from billing.api.bulk import runs_router as bulk_top_ups
 from billing.api.channels import router as channels
 from billing.api.ledger import router as ledger
 from billing.api.me import router as me
@@ -53,7 +56,10 @@ api.add_router("/users", users)
 api.add_router("/users", access_tokens_of_users)
 api.add_router("/access-tokens", access_tokens)
 api.add_router("/bulk", bulk)
+api.add_router("/bulk-top-ups", bulk_top_ups)
 api.add_router("/ledger-entries", ledger)
+api.add_router("/approvals", approvals)
+api.add_router("/approval-settings", approval_settings)
 api.add_router("/tokens", tokens)
 api.add_router("/channels", channels)
 api.add_router("/redemptions", redemptions)

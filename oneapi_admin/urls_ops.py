@@ -4,6 +4,8 @@ from django.urls import path
 
 from accounts import ops_views as ops_audit
 from billing.views import (
+    ops_approvals,
+    ops_bulk,
     ops_channels,
     ops_corrections,
     ops_dashboard,
@@ -51,7 +53,16 @@ urlpatterns = [
     path("ledger/export/", ops_ledger.ledger_export, name="ledger-export"),
     path("ledger/<int:pk>/", ops_corrections.entry_detail, name="ledger-entry"),
     path("ledger/<int:pk>/reverse/", ops_corrections.entry_reverse, name="ledger-reverse"),
+    path("bulk-top-ups/", ops_bulk.bulk_top_ups, name="ledger-bulk"),
+    path("bulk-top-ups/<int:pk>/undo/", ops_bulk.bulk_undo, name="ledger-bulk-undo"),
     path("usage/<int:pk>/refund/", ops_corrections.call_refund, name="usage-refund"),
+    path("approvals/", ops_approvals.approvals, name="approvals"),
+    path("approvals/waiting/", ops_approvals.waiting, name="approvals-waiting"),
+    path("approvals/threshold/", ops_approvals.threshold, name="approvals-threshold"),
+    path("approvals/<int:pk>/", ops_approvals.approval, name="approval"),
+    path("approvals/<int:pk>/approve/", ops_approvals.approve, name="approval-approve"),
+    path("approvals/<int:pk>/reject/", ops_approvals.reject, name="approval-reject"),
+    path("approvals/<int:pk>/withdraw/", ops_approvals.withdraw, name="approval-withdraw"),
     path("audit/", ops_audit.audit_log, name="audit"),
     path("health/", ops_health.health, name="health"),
     path("health/summary/", ops_health.health_summary, name="health-summary"),

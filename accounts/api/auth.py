@@ -14,7 +14,7 @@ from ninja.operation import Operation
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf, contribute_operation_callback
 
-from accounts.models import AccessToken, Scope, User
+from accounts.models import AccessToken, Role, Scope, User
 from accounts.services.access_tokens import use_access_token
 from accounts.services.permissions import PermissionDeniedError
 from oneapi_admin.lib.api.rate_limits import count_request
@@ -117,28 +117,30 @@ def owner_of(request: ApiRequest, user_id: int | None) -> User:
 
 
 def requires(
-    scope: Scope, *, is_read: bool = False, is_for_operators: bool = False
+    scope: Scope, *, is_read: bool = False, is_for_operators: bool = False, is_for_root: bool = False
 ) -> Callable[[View], View]:
     """Let an operation be used with a scope only.
 
     :param is_read: whether ``read`` does as well
     :param is_for_operators: whether ordinary users are refused
+    :param is_for_root: whether everybody else is
     """
     enough = {scope, Scope.READ} if is_read else {scope}
+    roles = {Role.ROOT} if is_for_root else {Role.ROOT, Role.ADMIN} if is_for_operators else set(Role)
 
     def decorate(view: View) -> View:
         @wraps(view)
         def checked(request: ApiRequest, *args: Any, **values: Any) -> Any:
             if not enough & request.auth.scopes:
                 raise MissingScopeError(scope=scope.value)
-            if is_for_operators and not request.auth.user.is_operator:
+            if request.auth.user.role not in roles:
                 raise PermissionDeniedError
             return view(request, *args, **values)
 
         def document(operation: Operation) -> None:
             extra = {
                 "x-scopes": sorted(enough),
-                "x-roles": ["root", "admin"] if is_for_operators else ["any"],
+                "x-roles": ["any"] if roles == set(Role) else sorted(roles, reverse=True),
             }
             operation.openapi_extra = {**(operation.openapi_extra or {}), **extra}
 

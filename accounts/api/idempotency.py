@@ -45,16 +45,19 @@ class IdempotencyKeyReusedError(DomainError):
     remedy = _("Use a new key for a new request.")
 
 
-def idempotent(status: int) -> Callable[[Callable[..., Schema]], Callable[..., HttpResponse]]:
+Answer = Schema | tuple[int, Schema]
+
+
+def idempotent(status: int) -> Callable[[Callable[..., Answer]], Callable[..., HttpResponse]]:
     """Make an operation, which returns a schema, safe to be sent again.
 
     Its effect and its answer are stored in one transaction; what fails is not stored and has no effect.
     An answer may hold a secret that is shown once: it is stored encrypted.
 
-    :param status: of its answer
+    :param status: of its answer, where it does not return another with its schema
     """
 
-    def decorate(view: Callable[..., Schema]) -> Callable[..., HttpResponse]:
+    def decorate(view: Callable[..., Answer]) -> Callable[..., HttpResponse]:
         @wraps(view)
         def run(request: ApiRequest, *args: Any, **values: Any) -> HttpResponse:
             key = request.headers.get("Idempotency-Key")
@@ -64,11 +67,13 @@ def idempotent(status: int) -> Callable[[Callable[..., Schema]], Callable[..., H
                 record = _claim(request, key) if key is not None else None
                 if record is not None and record.status:
                     return _response(record.status, decrypt(_PURPOSE, record.encrypted_body), is_replay=True)
-                body = view(request, *args, **values).model_dump_json()
+                answer = view(request, *args, **values)
+                code, schema = answer if isinstance(answer, tuple) else (status, answer)
+                body = schema.model_dump_json()
                 if record is not None:
-                    record.status, record.encrypted_body = status, encrypt(_PURPOSE, body)
+                    record.status, record.encrypted_body = code, encrypt(_PURPOSE, body)
                     record.save(update_fields=["status", "encrypted_body"])
-            return _response(status, body)
+            return _response(code, body)
 
         contribute_operation_callback(run, _document)
         return run

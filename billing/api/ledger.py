@@ -3,16 +3,16 @@
 from typing import Annotated, Literal
 
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from ninja import Query, Router
 from pydantic import Field
 
 from accounts.api.auth import ApiRequest, requires
-from accounts.api.idempotency import idempotent, ledger_key
+from accounts.api.idempotency import Answer, idempotent, ledger_key
 from accounts.models import Scope
+from billing.api.approvals import ProposalOut, entry_or_proposal
 from billing.api.schemas import EntryOut
 from billing.queries.ledger import visible_entries
-from billing.services.reversals import reverse
+from billing.services.acts import Reversal
 from oneapi_admin.lib.api.fields import Body, Id, Memo, Moment, PathId
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
@@ -55,18 +55,21 @@ def list_entries(request: ApiRequest, page_query: Query[EntryListQuery]) -> obje
 
 
 @router.post(
-    "/{entry_id}/reverse", response={201: EntryOut, **errors(404, 409)}, operation_id="reverseLedgerEntry"
+    "/{entry_id}/reverse",
+    response={201: EntryOut, 202: ProposalOut, **errors(404, 409)},
+    operation_id="reverseLedgerEntry",
 )
 @requires(Scope.TOPUP, is_for_operators=True)
 @idempotent(201)
-def reverse_entry(request: ApiRequest, entry_id: PathId, data: ReversalIn) -> EntryOut:
-    """Take a movement back by another that names it; once. Nothing is taken that is spent or held."""
-    entry = reverse(
-        actor=request.auth.user,
-        entry=get_object_or_404(visible_entries(request.auth.user), pk=entry_id),
+def reverse_entry(request: ApiRequest, entry_id: PathId, data: ReversalIn) -> Answer:
+    """Take a movement back by another that names it; once. Nothing is taken that is spent or held.
+
+    Where another operator has to approve it, the answer is 202 and nothing has moved yet.
+    """
+    act = Reversal(
+        entry_id=get_object_or_404(visible_entries(request.auth.user), pk=entry_id).pk,
         memo=data.memo,
         allow_partial=data.allow_partial,
         idempotency_key=ledger_key(request),
-        at=timezone.now(),
     )
-    return EntryOut.of(entry)
+    return entry_or_proposal(request, act)

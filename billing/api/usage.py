@@ -12,13 +12,14 @@ from ninja.errors import ValidationError
 from pydantic import Field
 
 from accounts.api.auth import ApiRequest, requires
-from accounts.api.idempotency import idempotent, ledger_key
+from accounts.api.idempotency import Answer, idempotent, ledger_key
 from accounts.models import Scope, User
 from accounts.services.permissions import PermissionDeniedError
+from billing.api.approvals import ProposalOut, entry_or_proposal
 from billing.api.schemas import EntryOut, Usd
 from billing.models import UsageRecord
 from billing.queries import usage as queries
-from billing.services.refunds import refund
+from billing.services.acts import Refund
 from oneapi_admin.lib.api.fields import MAX_ID, Body, Id, Memo, Moment, PositiveQuota, Quota, Text, Time
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
@@ -129,23 +130,28 @@ class RefundIn(Body):
     memo: Memo
 
 
-@router.post("/{call}/refund", response={201: EntryOut, **errors(404, 409)}, operation_id="refundCall")
+@router.post(
+    "/{call}/refund",
+    response={201: EntryOut, 202: ProposalOut, **errors(404, 409)},
+    operation_id="refundCall",
+)
 @requires(Scope.TOPUP, is_for_operators=True)
 @idempotent(201)
-def refund_call(request: ApiRequest, call: CallName, data: RefundIn) -> EntryOut:
-    """Give back what a call was charged, or a part of it; never more than that in sum."""
+def refund_call(request: ApiRequest, call: CallName, data: RefundIn) -> Answer:
+    """Give back what a call was charged, or a part of it; never more than that in sum.
+
+    Where another operator has to approve it, the answer is 202 and nothing has moved yet.
+    """
     is_id = call.isdigit() and len(call) <= len(str(MAX_ID)) and int(call) <= MAX_ID
     wanted = {"pk" if is_id else "request_id": call}
     calls = queries.visible_usage(request.auth.user).select_related("account__user")
-    entry = refund(
-        actor=request.auth.user,
-        call=get_object_or_404(calls, **wanted),
+    act = Refund(
+        call_id=get_object_or_404(calls, **wanted).pk,
         quota=data.quota,
         memo=data.memo,
         idempotency_key=ledger_key(request),
-        at=timezone.now(),
     )
-    return EntryOut.of(entry)
+    return entry_or_proposal(request, act)
 
 
 class SummaryQuery(Schema):

@@ -12,9 +12,10 @@ from ninja import Query, Router
 from pydantic import AfterValidator, Field
 
 from accounts.api.auth import ApiRequest, requires
-from accounts.api.idempotency import idempotent, ledger_key
+from accounts.api.idempotency import Answer, idempotent, ledger_key
 from accounts.models import Scope, User, UserStatus
 from accounts.services import users as people
+from billing.api.approvals import ProposalOut, entry_or_proposal
 from billing.api.schemas import (
     Amount,
     EntryOut,
@@ -27,6 +28,7 @@ from billing.api.schemas import (
 )
 from billing.queries import users as queries
 from billing.services import accounts as services
+from billing.services import acts
 from oneapi_admin.lib.api.etags import IF_MATCH, check_if_match, set_etag
 from oneapi_admin.lib.api.fields import Body, Email, Memo, PathId, Quota, Text
 from oneapi_admin.lib.api.openapi import errors
@@ -160,38 +162,46 @@ def delete_user(request: ApiRequest, user_id: PathId) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-@router.post("/{user_id}/top-ups", response={201: EntryOut, **errors(404, 409)}, operation_id="topUpUser")
-@requires(Scope.TOPUP, is_for_operators=True)
-@idempotent(201)
-def top_up(request: ApiRequest, user_id: PathId, data: AmountIn) -> EntryOut:
-    """Give a user quota. With an order number as `Idempotency-Key` it can be sent any number of times."""
-    entry = services.top_up(
-        actor=request.auth.user,
-        user=_visible(request, user_id),
-        quota=data.amount(),
-        memo=data.memo,
-        idempotency_key=ledger_key(request),
-        at=timezone.now(),
-    )
-    return EntryOut.of(entry)
-
-
 @router.post(
-    "/{user_id}/adjustments", response={201: EntryOut, **errors(404, 409)}, operation_id="adjustUserQuota"
+    "/{user_id}/top-ups",
+    response={201: EntryOut, 202: ProposalOut, **errors(404, 409)},
+    operation_id="topUpUser",
 )
 @requires(Scope.TOPUP, is_for_operators=True)
 @idempotent(201)
-def adjust(request: ApiRequest, user_id: PathId, data: AdjustmentIn) -> EntryOut:
-    """Correct a user's quota, up or down; never below what calls in flight hold."""
-    entry = services.adjust(
-        actor=request.auth.user,
-        user=_visible(request, user_id),
+def top_up(request: ApiRequest, user_id: PathId, data: AmountIn) -> Answer:
+    """Give a user quota. With an order number as `Idempotency-Key` it can be sent any number of times.
+
+    Where another operator has to approve it, the answer is 202 and nothing has moved yet.
+    """
+    act = acts.TopUp(
+        user_id=_visible(request, user_id).pk,
+        quota=data.amount(),
+        memo=data.memo,
+        idempotency_key=ledger_key(request),
+    )
+    return entry_or_proposal(request, act)
+
+
+@router.post(
+    "/{user_id}/adjustments",
+    response={201: EntryOut, 202: ProposalOut, **errors(404, 409)},
+    operation_id="adjustUserQuota",
+)
+@requires(Scope.TOPUP, is_for_operators=True)
+@idempotent(201)
+def adjust(request: ApiRequest, user_id: PathId, data: AdjustmentIn) -> Answer:
+    """Correct a user's quota, up or down; never below what calls in flight hold.
+
+    Where another operator has to approve it, the answer is 202 and nothing has moved yet.
+    """
+    act = acts.Adjustment(
+        user_id=_visible(request, user_id).pk,
         quota=data.quota,
         memo=data.memo,
         idempotency_key=ledger_key(request),
-        at=timezone.now(),
     )
-    return EntryOut.of(entry)
+    return entry_or_proposal(request, act)
 
 
 def _visible(request: ApiRequest, user_id: int) -> User:

@@ -1,5 +1,14 @@
 """Tables of quota. Only ``billing.services`` writes the ones that hold money."""
 
+from billing.models.approvals import (
+    ApprovalSettings,
+    ApprovedEntry,
+    Decision,
+    Proposal,
+    ProposalKind,
+    ProposalStatus,
+    Verdict,
+)
 from billing.models.audit import (
     AuditCheckpoint,
     AuditKind,
@@ -8,6 +17,7 @@ from billing.models.audit import (
     CheckpointDay,
     CheckpointHour,
 )
+from billing.models.bulk import BulkTopUp
 from billing.models.channels import BalanceKind, BalanceSnapshot, Channel, ChannelStatus, ChannelTotals
 from billing.models.config import ConfigVersion
 from billing.models.ledger import EntryKind, Hold, LedgerEntry, QuotaAccount, TokenQuota
@@ -17,11 +27,14 @@ from billing.models.webhooks import TEST_EVENT, DeliveryStatus, Webhook, Webhook
 
 __all__ = [
     "TEST_EVENT",
+    "ApprovalSettings",
+    "ApprovedEntry",
     "AuditCheckpoint",
     "AuditKind",
     "AuditRun",
     "BalanceKind",
     "BalanceSnapshot",
+    "BulkTopUp",
     "CallStatus",
     "Channel",
     "ChannelStatus",
@@ -30,18 +43,23 @@ __all__ = [
     "CheckpointDay",
     "CheckpointHour",
     "ConfigVersion",
+    "Decision",
     "DeliveryStatus",
     "EntryKind",
     "GroupPrice",
     "Hold",
     "LedgerEntry",
     "ModelPrice",
+    "Proposal",
+    "ProposalKind",
+    "ProposalStatus",
     "QuotaAccount",
     "TokenQuota",
     "UsageDaily",
     "UsageHourly",
     "UsageRecord",
     "UsageSource",
+    "Verdict",
     "Webhook",
     "WebhookDelivery",
     "WebhookEvent",

@@ -50,6 +50,11 @@ def visible_entries(actor: User) -> QuerySet[LedgerEntry]:
     return entries if actor.is_root else entries.exclude(account__user__role=Role.ROOT)
 
 
+def entries_in_full(actor: User) -> QuerySet[LedgerEntry]:
+    """The visible entries, with who approved them where somebody had to."""
+    return visible_entries(actor).select_related("approval__proposal__decision__actor")
+
+
 def with_reversals(entries: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
     """The same entries with their ``reversal_id``."""
     reversal = LedgerEntry.objects.filter(reverses=OuterRef("pk"))

@@ -11,8 +11,9 @@ from accounts.services import users as people
 from accounts.services.permissions import check_may_manage
 from billing.models import EntryKind, LedgerEntry, QuotaAccount, WebhookEvent
 from billing.services import ledger, webhooks
+from billing.services.approval_settings import approval_threshold
 from oneapi_admin.lib.errors import DomainError
-from oneapi_admin.lib.quota import MAX_QUOTA
+from oneapi_admin.lib.quota import MAX_QUOTA, format_usd
 
 
 class InvalidAmountError(DomainError):
@@ -25,6 +26,13 @@ class InvalidAdjustmentError(DomainError):
     code = "invalid_amount"
     http_status = 422
     message = _("An adjustment is not 0 and at most %(max)s quota units up or down.")
+
+
+class ApprovalRequiredError(DomainError):
+    code = "approval_required"
+    http_status = 409
+    message = _("More than %(amount)s needs the approval of another operator.")
+    remedy = _("Create the person without quota, and top them up afterwards.")
 
 
 class QuotaHeldError(DomainError):
@@ -41,7 +49,10 @@ def create_user(*, actor: User | None, at: datetime, quota: int = 0, **person: A
     """Create a person with an account, and top it up when ``quota`` is given.
 
     :param person: what ``accounts.services.users.create_user`` takes
+    :raises ApprovalRequiredError: if that is more than an operator may give alone
     """
+    if actor is not None and quota:
+        _check_needs_no_approval(quota)
     with transaction.atomic():
         user = people.create_user(actor=actor, **person)
         QuotaAccount.objects.create(user=user)
@@ -108,6 +119,12 @@ def adjust(
         entry = ledger.post(postings=[posting], at=at)[0]
         webhooks.emit_movement(event=WebhookEvent.TOPUP_CREATED, entry=entry, user=user)
     return entry
+
+
+def _check_needs_no_approval(quota: int) -> None:
+    threshold = approval_threshold()
+    if threshold is not None and quota > threshold:
+        raise ApprovalRequiredError(amount=format_usd(threshold))
 
 
 def _post_top_up(

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.services.permissions import PermissionDeniedError
-from billing.models import EntryKind, LedgerEntry, QuotaAccount, WebhookEvent
+from billing.models import BulkTopUp, EntryKind, LedgerEntry, QuotaAccount, WebhookEvent
 from billing.services import ledger, webhooks
 from billing.services.accounts import InvalidAmountError
 from oneapi_admin.lib.errors import DomainError
@@ -32,9 +33,14 @@ class TopUp:
     idempotency_key: str | None = None
 
 
-def top_up_many(*, actor: User, items: Sequence[TopUp], at: datetime) -> list[LedgerEntry | DomainError]:
+def top_up_many(
+    *, actor: User, items: Sequence[TopUp], memo: str = "", at: datetime
+) -> list[LedgerEntry | DomainError]:
     """Give many people quota; one item's refusal does not hinder the others.
 
+    What is given is one run, a ``BulkTopUp``, whose reference all its entries have.
+
+    :param memo: of the whole, and of items without one of their own
     :returns: for each item its entry, or why it was refused, in their order
     """
     with transaction.atomic():
@@ -45,13 +51,49 @@ def top_up_many(*, actor: User, items: Sequence[TopUp], at: datetime) -> list[Le
             _refusal(actor, item, people, balances, known) for item in items
         ]
         granted = [item for item, refusal in zip(items, outcomes, strict=True) if refusal is None]
-        entries = iter(ledger.post(postings=[_posting(actor, item) for item in granted], at=at))
+        run = _run_of(actor, granted, memo, at)
+        postings = [_posting(actor, item, memo, run.reference) for item in granted]
+        entries = iter(_posted(run, postings, at) if granted else [])
         results = [refusal or next(entries) for refusal in outcomes]
         for entry in results:
             if isinstance(entry, LedgerEntry):
                 user = people[entry.account_id]
                 webhooks.emit_movement(event=WebhookEvent.TOPUP_CREATED, entry=entry, user=user)
     return results
+
+
+def preview_many(
+    *, actor: User, items: Sequence[TopUp], memo: str = "", at: datetime
+) -> list[LedgerEntry | DomainError]:
+    """What topping these people up would do now: it is done and taken back."""
+    with transaction.atomic():
+        results = top_up_many(actor=actor, items=items, memo=memo, at=at)
+        transaction.set_rollback(True)
+    return results
+
+
+def _run_of(actor: User, granted: Sequence[TopUp], memo: str, at: datetime) -> BulkTopUp:
+    """The run that these top-ups make, or that they made when they were sent before."""
+    keys = [item.idempotency_key for item in granted if item.idempotency_key is not None]
+    known = LedgerEntry.objects.filter(idempotency_key__in=keys).values_list("reference", flat=True)
+    ids = {BulkTopUp.id_of(reference) for reference in known} - {None}
+    run = BulkTopUp.objects.filter(pk__in=ids).first()
+    if run is None:
+        run = BulkTopUp(actor=actor, memo=memo, created_at=at)
+        if granted:
+            run.save()
+    return run
+
+
+def _posted(run: BulkTopUp, postings: Sequence[ledger.Posting], at: datetime) -> list[LedgerEntry]:
+    """Write the top-ups and count those that are new to the run; one that gave nothing new is not kept."""
+    entries = ledger.post(postings=postings, at=at)
+    fresh = [entry for entry in entries if not entry.is_replay]
+    BulkTopUp.objects.filter(pk=run.pk).update(
+        count=F("count") + len(fresh), total=F("total") + sum(entry.amount for entry in fresh)
+    )
+    BulkTopUp.objects.filter(pk=run.pk, count=0).delete()
+    return entries
 
 
 def _people(actor: User, ids: set[int]) -> dict[int, User]:
@@ -94,12 +136,13 @@ def _refusal(
     return None
 
 
-def _posting(actor: User, item: TopUp) -> ledger.Posting:
+def _posting(actor: User, item: TopUp, memo: str, reference: str) -> ledger.Posting:
     return ledger.Posting(
         account_id=item.user_id,
         kind=EntryKind.TOP_UP,
         amount=item.quota,
         actor_id=actor.pk,
-        memo=item.memo,
+        memo=item.memo or memo,
+        reference=reference,
         idempotency_key=item.idempotency_key,
     )

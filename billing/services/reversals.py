@@ -99,13 +99,14 @@ def check_may_correct(*, actor: User, user: User) -> None:
         raise _denial(actor, user) from None
 
 
-def preview(*, actor: User, entries: Sequence[LedgerEntry]) -> list[Reversal]:
+def preview(*, actor: User, entries: Sequence[LedgerEntry], allow_partial: bool = True) -> list[Reversal]:
     """What reversing these entries, one after the other, would do now; nothing is written.
 
     :param entries: with ``account__user``
+    :param allow_partial: whether what is left of one is taken, and so gone for those after it
     """
     accounts = QuotaAccount.objects.in_bulk({entry.account_id for entry in entries})
-    return _plan(actor, entries, accounts)
+    return _plan(actor, entries, accounts, allow_partial=allow_partial)
 
 
 def reverse(
@@ -184,7 +185,7 @@ def _plan(
     entries: Sequence[LedgerEntry],
     accounts: Mapping[int, QuotaAccount],
     *,
-    allow_partial: bool = True,
+    allow_partial: bool,
 ) -> list[Reversal]:
     """What becomes of each entry, each taking from what those before it have left."""
     manageable = set(User.objects.manageable_by(actor).filter(pk__in=accounts).values_list("pk", flat=True))

@@ -12,10 +12,12 @@ from accounts.decorators import operator_required
 from accounts.http import UserHttpRequest
 from accounts.models import User
 from billing.forms.corrections import AdjustForm, RefundForm, ReverseForm
-from billing.models import UsageRecord
-from billing.queries.ledger import calls_of, visible_entries
+from billing.models import Proposal, UsageRecord
+from billing.queries.ledger import calls_of, entries_in_full
 from billing.queries.usage import visible_usage
-from billing.services import accounts, refunds, reversals
+from billing.services import acts, reversals
+from billing.services.approvals import submit
+from billing.views.ops_approvals import proposed
 from oneapi_admin.lib.http import changed, panel
 from oneapi_admin.lib.quota import format_usd, to_usd
 
@@ -23,7 +25,7 @@ from oneapi_admin.lib.quota import format_usd, to_usd
 @operator_required
 @require_safe
 def entry_detail(request: UserHttpRequest, pk: int) -> HttpResponse:
-    entry = get_object_or_404(visible_entries(request.user), pk=pk)
+    entry = get_object_or_404(entries_in_full(request.user), pk=pk)
     [plan] = reversals.preview(actor=request.user, entries=[entry])
     calls, more_calls = calls_of(entry)
     context = {"entry": entry, "plan": plan, "calls": calls, "more_calls": more_calls}
@@ -33,20 +35,24 @@ def entry_detail(request: UserHttpRequest, pk: int) -> HttpResponse:
 @operator_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def entry_reverse(request: UserHttpRequest, pk: int) -> HttpResponse:
-    entry = get_object_or_404(visible_entries(request.user), pk=pk)
+    entry = get_object_or_404(entries_in_full(request.user), pk=pk)
     [plan] = reversals.preview(actor=request.user, entries=[entry])
     form = ReverseForm(request.POST or None, is_short=plan.is_possible_in_part)
     if form.is_valid():
         done = form.attempt(
-            lambda: reversals.reverse(
+            lambda: submit(
                 actor=request.user,
-                entry=entry,
-                memo=form.cleaned_data["memo"],
-                allow_partial=form.cleaned_data.get("allow_partial", False),
-                idempotency_key=form.idempotency_key,
+                act=acts.Reversal(
+                    entry_id=entry.pk,
+                    memo=form.cleaned_data["memo"],
+                    allow_partial=form.cleaned_data.get("allow_partial", False),
+                    idempotency_key=form.idempotency_key,
+                ),
                 at=timezone.now(),
             )
         )
+        if isinstance(done, Proposal):
+            return proposed(request, done)
         if done is not None:
             message = _("Entry %(number)s was reversed: %(amount)s.")
             words = {"number": entry.pk, "amount": format_usd(done.amount, signed=True)}
@@ -63,16 +69,20 @@ def call_refund(request: UserHttpRequest, pk: int) -> HttpResponse:
     form = RefundForm(request.POST or None, initial=initial)
     if form.is_valid():
         done = form.attempt(
-            lambda: refunds.refund(
+            lambda: submit(
                 actor=request.user,
-                call=call,
-                quota=form.cleaned_data["quota"],
-                memo=form.cleaned_data["memo"],
-                idempotency_key=form.idempotency_key,
+                act=acts.Refund(
+                    call_id=call.pk,
+                    quota=form.cleaned_data["quota"],
+                    memo=form.cleaned_data["memo"],
+                    idempotency_key=form.idempotency_key,
+                ),
                 at=timezone.now(),
             ),
             field="amount",
         )
+        if isinstance(done, Proposal):
+            return proposed(request, done)
         if done is not None:
             message = _("%(amount)s of the call were refunded.") % {"amount": format_usd(done.amount)}
             return changed(request, message=message, url=url_of("ops:user-detail", args=[call.account_id]))
@@ -86,16 +96,20 @@ def user_adjust(request: UserHttpRequest, pk: int) -> HttpResponse:
     form = AdjustForm(request.POST or None)
     if form.is_valid():
         done = form.attempt(
-            lambda: accounts.adjust(
+            lambda: submit(
                 actor=request.user,
-                user=person,
-                quota=form.signed_quota,
-                memo=form.cleaned_data["memo"],
-                idempotency_key=form.idempotency_key,
+                act=acts.Adjustment(
+                    user_id=person.pk,
+                    quota=form.signed_quota,
+                    memo=form.cleaned_data["memo"],
+                    idempotency_key=form.idempotency_key,
+                ),
                 at=timezone.now(),
             ),
             field="amount",
         )
+        if isinstance(done, Proposal):
+            return proposed(request, done)
         if done is not None:
             words = {"name": person.name, "amount": format_usd(done.amount, signed=True)}
             message = _("The quota of %(name)s was adjusted by %(amount)s.") % words

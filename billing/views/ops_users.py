@@ -21,8 +21,12 @@ from accounts.models import Role, SiteSettings, User, UserStatus
 from accounts.services import site
 from accounts.services import users as people
 from billing.forms.users import PasswordForm, TopUpForm, UserCreateForm, UserEditForm
+from billing.models import Proposal
 from billing.queries import users as queries
 from billing.services import accounts as services
+from billing.services import acts
+from billing.services.approvals import submit
+from billing.views.ops_approvals import proposed
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.http import changed, panel
 from oneapi_admin.lib.pagination import page_of
@@ -78,16 +82,20 @@ def user_top_up(request: UserHttpRequest, pk: int) -> HttpResponse:
     form = TopUpForm(request.POST or None)
     if form.is_valid():
         entry = form.attempt(
-            lambda: services.top_up(
+            lambda: submit(
                 actor=request.user,
-                user=person,
-                quota=form.cleaned_data["quota"],
-                memo=form.cleaned_data["memo"],
-                idempotency_key=form.idempotency_key,
+                act=acts.TopUp(
+                    user_id=person.pk,
+                    quota=form.cleaned_data["quota"],
+                    memo=form.cleaned_data["memo"],
+                    idempotency_key=form.idempotency_key,
+                ),
                 at=timezone.now(),
             ),
             field="amount",
         )
+        if isinstance(entry, Proposal):
+            return proposed(request, entry)
         if entry is not None:
             words = {"name": person.name, "amount": format_usd(entry.amount)}
             return _row_changed(request, person, _("%(name)s was given %(amount)s.") % words)

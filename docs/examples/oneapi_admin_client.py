@@ -60,6 +60,14 @@ class ProblemError(Exception):
         super().__init__(f"{status} {self.code}: {self.detail} {self.remedy}".strip())
 
 
+class NeedsApprovalError(Exception):
+    """Nothing moved yet: the amount is one that another operator has to approve first."""
+
+    def __init__(self, proposal: dict[str, Any]) -> None:
+        self.proposal_id: int = proposal["id"]
+        super().__init__(f"proposal {self.proposal_id} waits for approval")
+
+
 class Client:
     """Asks as whoever the access token belongs to.
 
@@ -89,6 +97,7 @@ class Client:
 
         :param order: the shop's order number, the idempotency key
         :param usd: dollars as a string, such as "5.00"; or ``quota`` in quota units
+        :raises NeedsApprovalError: if the user gets it once another operator has approved it
         """
         amount: dict[str, str | int | None] = {"usd": usd} if usd is not None else {"quota": quota}
         entry: Entry = self.request("POST", f"/users/{user_id}/top-ups", {**amount, "memo": memo}, key=order)
@@ -123,6 +132,7 @@ class Client:
 
         :param key: the idempotency key
         :raises ProblemError: if it was refused
+        :raises NeedsApprovalError: if it waits for another operator
         :raises OSError: if the server could not be reached, or its answer did not arrive
         """
         is_repeatable = method == "GET" or bool(key)
@@ -149,10 +159,12 @@ class Client:
         request = urllib.request.Request(self._root + path, data, headers, method=method)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=self._timeout) as response:  # noqa: S310
-                raw = response.read()
+                raw, is_proposed = response.read(), response.status == 202
         except urllib.error.HTTPError as error:
             with error:
                 raise ProblemError(error.code, _object(error.read())) from None
+        if is_proposed:
+            raise NeedsApprovalError(_object(raw))
         return json.loads(raw) if raw else None
 
 

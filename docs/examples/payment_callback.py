@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from oneapi_admin_client import Client, ProblemError
+from oneapi_admin_client import Client, NeedsApprovalError, ProblemError
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 MAX_BYTES = 64 * 1024
@@ -40,6 +40,8 @@ class PaymentCallback:
             entry = self._client.top_up(
                 paid["user_id"], usd=paid["usd"], order=order, memo=f"order {paid['order']}"
             )
+        except NeedsApprovalError as waiting:
+            return "200 OK", str(waiting)  # noted; an operator approves it, and calling again changes nothing
         except ProblemError as problem:
             return "422 Unprocessable Content", str(problem)  # calling again would not help
         except OSError:

@@ -82,3 +82,46 @@ def test_a_list_that_is_too_long_is_refused_whole(program) -> None:
 
     assert answer.status == 422
     assert balance_of(user) == 0
+
+
+def test_a_bulk_top_up_is_listed_looked_at_and_undone(program) -> None:
+    ann, bob = make_user(), make_user()
+    asks = program(make_admin(), "topup", "read")
+    body = {"items": [{"user_id": user.pk, "quota": 10} for user in (ann, bob)], "memo": "payday"}
+    number = asks.post("/bulk/top-ups", body).body["bulk_top_up_id"]
+    path = f"/bulk-top-ups/{number}/undo"
+
+    looked = asks.post(f"{path}?preview=true", {"memo": "m"}).body
+    untouched = balance_of(ann)
+    done = asks.post(path, {"memo": "m"}, Idempotency_Key="k")
+    again = asks.post(path, {"memo": "m"}, Idempotency_Key="k")
+    once_more = asks.post(path, {"memo": "m"}).body
+    [run] = asks.get("/bulk-top-ups").body["items"]
+
+    assert untouched == 10
+    assert (looked["is_preview"], looked["total"], looked["items"][0]["reversal_id"]) == (True, 20, None)
+    assert (done.status, done.body["done_count"], done.body["total"]) == (200, 2, 20)
+    assert again.body == done.body
+    assert {item["code"] for item in once_more["items"]} == {"already_reversed"}
+    told = {name: run[name] for name in ("id", "memo", "count", "total", "reversed_count", "reversed_total")}
+    assert told == {
+        "id": number, "memo": "payday", "count": 2, "total": 20, "reversed_count": 2, "reversed_total": 20,
+    }  # fmt: skip
+    assert [balance_of(user) for user in (ann, bob)] == [0, 0]
+
+
+def test_a_preview_of_a_bulk_top_up_has_no_number(program) -> None:
+    body = {"items": [{"user_id": make_user().pk, "quota": 10}]}
+    asks = program(make_admin())
+
+    assert asks.post("/bulk/top-ups?preview=true", body).body["bulk_top_up_id"] is None
+    assert asks.get("/bulk-top-ups").body["items"] == []
+
+
+def test_roots_bulk_top_ups_are_not_found_by_administrators(program) -> None:
+    body = {"items": [{"user_id": make_user().pk, "quota": 10}]}
+    number = program(make_root()).post("/bulk/top-ups", body).body["bulk_top_up_id"]
+    asks = program(make_admin())
+
+    assert asks.post(f"/bulk-top-ups/{number}/undo", {"memo": "m"}).status == 404
+    assert asks.get("/bulk-top-ups").body["items"] == []

@@ -13,8 +13,9 @@ import pytest
 
 from accounts.models import User
 from accounts.services.access_tokens import create_access_token
-from billing.models import LedgerEntry
-from tests.factories import balance_of, make_admin, make_user
+from billing.models import LedgerEntry, Proposal
+from billing.services.approval_settings import set_approval_threshold
+from tests.factories import balance_of, make_admin, make_root, make_user
 from tests.support.processes import ROOT, WebProcess, web_processes
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,3 +131,15 @@ def test_a_payment_while_the_server_is_away_is_to_be_reported_again(monkeypatch)
     status, _text = call_back(callback, *paid(1))
 
     assert status.startswith("503")
+
+
+def test_a_payment_that_another_operator_has_to_approve_is_noted_and_credits_nobody_yet(web) -> None:
+    set_approval_threshold(actor=make_root(), threshold=2_499_999)
+    user = make_user()
+    callback = shop.PaymentCallback(client_of(web, make_admin()), SECRET)
+
+    answers = [call_back(callback, *paid(user.pk)) for _ in range(2)]
+
+    proposal = Proposal.objects.get()
+    assert answers == [("200 OK", f"proposal {proposal.pk} waits for approval")] * 2
+    assert balance_of(user) == 0

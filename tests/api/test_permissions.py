@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.access_tokens import create_access_token
-from billing.models import UsageRecord
+from billing.models import BulkTopUp, Proposal, UsageRecord
 from billing.services import webhooks
 from billing.services.accounts import top_up
+from billing.services.acts import TopUp as TopUpAct
+from billing.services.approval_settings import set_approval_threshold
+from billing.services.approvals import submit
+from billing.services.bulk import TopUp, top_up_many
 from billing.services.calls import settle
 from oneapi_admin.api import api
 from redemption.services import create_batch
@@ -56,6 +61,9 @@ BODIES: dict[str, Any] = {
     "topUpUser": {"quota": 5},
     "adjustUserQuota": {"quota": 5, "memo": "m"},
     "reverseLedgerEntry": {"memo": "m"},
+    "undoBulkTopUp": {"memo": "m"},
+    "rejectProposal": {},
+    "setApprovalSettings": {"threshold": None},
     "refundCall": {"memo": "m"},
     "topUpUsers": {"items": [{"user_id": 1, "quota": 5}]},
     "createAccessToken": {"name": "x", "scopes": ["read"]},
@@ -125,7 +133,7 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
         return dict.fromkeys(
             (
                 *("user_id", "token_id", "channel_id", "batch_id", "code_id", "webhook_id", "delivery_id"),
-                *("entry_id", "call"),
+                *("entry_id", "call", "bulk_top_up_id", "approval_id"),
             ),
             UNKNOWN,
         )
@@ -138,13 +146,25 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
         return {**ids, **correctable(owner, made)} if "{entry_id}" in path or "{call}" in path else ids
     batch, _codes = create_batch(actor=make_root(), name="b", quota=5, count=1, at=NOON)
     webhook = make_webhook().webhook
+    top_up_many(actor=make_admin(), items=[TopUp(user_id=make_user().pk, quota=5)], at=NOON)
     return {
+        "bulk_top_up_id": BulkTopUp.objects.latest("pk").pk,
+        "approval_id": proposal().pk,
         "channel_id": make_channel().pk,
         "batch_id": batch.pk,
         "code_id": batch.codes.get().pk,
         "webhook_id": webhook.pk,
         "delivery_id": webhooks.send_test(webhook=webhook, at=NOON).pk,
     }
+
+
+def proposal() -> Proposal:
+    """An administrator's, about a user."""
+    set_approval_threshold(actor=make_root(), threshold=5)
+    act = TopUpAct(user_id=make_user().pk, quota=6, memo="m")
+    kept = submit(actor=make_admin(), act=act, at=timezone.now())
+    assert isinstance(kept, Proposal)
+    return kept
 
 
 def correctable(owner: User, token: MadeToken) -> dict[str, int]:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection
 
-from billing.models import EntryKind, LedgerEntry, UsageRecord
-from billing.services import accounts, refunds, reversals
+from billing.models import BulkTopUp, EntryKind, LedgerEntry, UsageRecord
+from billing.services import accounts, bulk_undo, refunds, reversals
 from billing.services.audit import audit_ledger
+from billing.services.bulk import TopUp, top_up_many
 from billing.services.calls import settle
 from oneapi_admin.lib.errors import DomainError
 from tests.factories import NOON, balance_of, make_admin, make_channel, make_token, make_user, settlement
@@ -54,6 +55,24 @@ def test_simultaneous_reversals_of_one_entry_make_one() -> None:
     assert len(entries_of(results)) == 1
     assert {type(result) for result in results} == {LedgerEntry, reversals.AlreadyReversedError}
     assert balance_of(user) == 1_000
+    assert broken() == []
+
+
+def test_simultaneous_undos_of_a_bulk_top_up_take_each_entry_back_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    admin, users = make_admin(), [make_user(balance=1_000) for _ in range(4)]
+    top_up_many(actor=admin, items=[TopUp(user_id=user.pk, quota=100) for user in users], at=NOON)
+    run = BulkTopUp.objects.get()
+    monkeypatch.setattr(bulk_undo, "_AT_ONCE", 2)
+
+    undos = race(lambda: bulk_undo.undo(actor=admin, run=run, memo="m", allow_partial=True, at=NOON))
+
+    items = [item for undone in undos for item in undone]
+    assert len(items) == RACERS * len(users)
+    assert sum(item.amount for item in items) == 400
+    assert {item.refusal.code for item in items if item.refusal} == {"already_reversed"}
+    assert [balance_of(user) for user in users] == [1_000] * 4
     assert broken() == []
 
 

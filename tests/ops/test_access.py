@@ -5,13 +5,16 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from billing.models import LedgerEntry, UsageRecord
-from billing.services import webhooks
+from billing.models import BulkTopUp, LedgerEntry, UsageRecord
+from billing.services import acts, webhooks
+from billing.services.approval_settings import set_approval_threshold
+from billing.services.approvals import submit
+from billing.services.bulk import TopUp, top_up_many
 from billing.services.calls import settle
 from oneapi_admin.urls_ops import urlpatterns
 from redemption.models import RedemptionCode
 from redemption.services import create_batch
-from tests.factories import NOON, make_channel, make_root, make_token, make_webhook, settlement
+from tests.factories import NOON, make_admin, make_channel, make_root, make_token, make_webhook, settlement
 
 NAMES = [pattern.name for pattern in urlpatterns]
 POST_ONLY = {
@@ -25,6 +28,8 @@ POST_ONLY = {
     "webhook-test",
     "webhook-redeliver",
 } | {
+    "approval-approve",
+    "approval-withdraw",
     "price-withdraw",
     "code-status",
 }
@@ -38,14 +43,21 @@ READ_ONLY = {
     "codes",
     "code-detail",
 } | {
+    "approval",
+    "approvals",
+    "approvals-waiting",
     "audit",
+    "health",
+    "health-summary",
     "ledger",
+    "ledger-bulk",
     "ledger-entry",
     "ledger-export",
     "webhooks",
     "webhook-detail",
     "webhook-delivery",
 }
+ROOT_ONLY = {"approvals-threshold"}
 ABOUT_A_USER = ["user-detail", "user-top-up", "user-adjust", "user-edit", "user-password"]
 
 
@@ -57,6 +69,10 @@ def urls(root: User, person: User) -> dict[str, str]:
     webhook = make_webhook().webhook
     delivery = webhooks.send_test(webhook=webhook, at=NOON)
     settle(settlements=[settlement(make_token(person), channel, quota=5)], at=NOON)
+    top_up_many(actor=make_admin(), items=[TopUp(user_id=person.pk, quota=5)], at=NOON)
+    set_approval_threshold(actor=root, threshold=5)
+    act = acts.TopUp(user_id=person.pk, quota=6, memo="m")
+    proposal = submit(actor=make_admin(), act=act, at=NOON)
     entry, call = LedgerEntry.objects.order_by("pk")[0], UsageRecord.objects.get()
     by_beginning = {  # the longest that fits
         "user-": [person.pk],
@@ -71,8 +87,11 @@ def urls(root: User, person: User) -> dict[str, str]:
         "webhook-redeliver": [webhook.pk, delivery.pk],
         "code-detail": [batch.pk],
         "code-status": [batch.pk, code.pk],
+        "approval": [proposal.pk],
+        "approvals": [],
         "ledger-entry": [entry.pk],
         "ledger-reverse": [entry.pk],
+        "ledger-bulk-undo": [BulkTopUp.objects.get().pk],
         "usage-refund": [call.pk],
     }
 
@@ -101,14 +120,23 @@ def test_an_ordinary_user_finds_nothing(
     assert client.post(urls[name]).status_code == 404
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - POST_ONLY))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - POST_ONLY - ROOT_ONLY))
 def test_an_administrator_opens_every_page(name: str, urls: dict[str, str], admin_client: Client) -> None:
     assert admin_client.get(urls[name]).status_code == 200
 
 
+@pytest.mark.parametrize("name", sorted(ROOT_ONLY))
+def test_an_administrator_finds_nothing_where_root_alone_sets_something(
+    name: str, urls: dict[str, str], admin_client: Client, root_client: Client
+) -> None:
+    answers = [admin_client.get(urls[name]), admin_client.post(urls[name]), root_client.get(urls[name])]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 200]
+
+
 @pytest.mark.parametrize("name", sorted(set(NAMES) - POST_ONLY))
-def test_every_page_has_a_part_for_htmx(name: str, urls: dict[str, str], admin_client: Client) -> None:
-    assert admin_client.get(urls[name], headers={"HX-Request": "true"}).status_code == 200
+def test_every_page_has_a_part_for_htmx(name: str, urls: dict[str, str], root_client: Client) -> None:
+    assert root_client.get(urls[name], headers={"HX-Request": "true"}).status_code == 200
 
 
 @pytest.mark.parametrize("name", sorted(POST_ONLY))

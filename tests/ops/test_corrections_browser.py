@@ -11,8 +11,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
-from billing.models import EntryKind, LedgerEntry, UsageRecord
+from billing.models import BulkTopUp, EntryKind, LedgerEntry, UsageRecord
 from billing.services import reversals
+from billing.services.bulk import TopUp, top_up_many
 from billing.services.calls import settle
 from tests.factories import NOON, balance_of, make_admin, make_channel, make_token, make_user, settlement
 
@@ -76,6 +77,33 @@ def test_a_call_is_refunded_and_the_top_up_reversed_in_the_slide_over(
     assert balance_of(person) == 0
 
 
+def test_a_bulk_top_up_is_undone_after_a_look_at_what_is_spent(
+    view: Page, live_server: LiveServer, admin: User, person: User
+) -> None:
+    _bulk(admin, person)
+    panel = view.locator("#slideover")
+    view.goto(f"{live_server.url}/ops/ledger/")
+    view.get_by_role("link", name="Bulk top-ups").click()
+    view.get_by_role("link", name="Undo bulk top-up").click()
+    expect(panel.get_by_role("row", name="bo $0.002 $0.198")).to_be_visible()
+    panel.get_by_label("Where a part is spent, take what is left").check()
+    panel.get_by_label("Reason").fill("twice")
+    panel.get_by_role("button", name="Undo").click()
+
+    expect(panel.get_by_text("were taken back")).to_be_visible()
+    expect(view.locator("#list").get_by_text("Undone")).to_be_visible()
+    assert balance_of(person) == 4_500_000
+
+
+def _bulk(admin: User, person: User) -> BulkTopUp:
+    """For Ann and for Bo, who spends all of it but a little."""
+    bo = make_user(username="bo")
+    items = [TopUp(user_id=user.pk, quota=100_000) for user in (person, bo)]
+    top_up_many(actor=admin, items=items, memo="payday", at=NOON)
+    settle(settlements=[settlement(make_token(bo), make_channel(), quota=99_000)], at=NOON)
+    return BulkTopUp.objects.get()
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_accessible_and_fits(
@@ -83,18 +111,21 @@ def test_every_page_is_accessible_and_fits(
 ) -> None:
     view.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     view.set_viewport_size({"width": width, "height": 900})
+    run = _bulk(admin, person)
     top_up, usage = (
         LedgerEntry.objects.order_by("pk")[:1].get(),
-        LedgerEntry.objects.get(kind=EntryKind.USAGE),
+        LedgerEntry.objects.get(kind=EntryKind.USAGE, account=person.pk),
     )
     urls = [
         reverse("ops:ledger-reverse", args=[top_up.pk]),
         reverse("ops:ledger-entry", args=[usage.pk]),
         reverse("ops:ledger-reverse", args=[usage.pk]),
-        reverse("ops:usage-refund", args=[UsageRecord.objects.get().pk]),
+        reverse("ops:usage-refund", args=[UsageRecord.objects.get(account=person.pk).pk]),
         reverse("ops:user-adjust", args=[person.pk]),
         reverse("ops:user-detail", args=[person.pk]),
         reverse("ops:ledger"),
+        reverse("ops:ledger-bulk"),
+        reverse("ops:ledger-bulk-undo", args=[run.pk]),
     ]
     reversals.reverse(actor=admin, entry=top_up, memo="m" * 255, allow_partial=True, at=NOON)
     urls.append(reverse("ops:ledger-entry", args=[LedgerEntry.objects.latest("pk").pk]))

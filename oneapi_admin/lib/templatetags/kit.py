@@ -20,14 +20,22 @@ from .icons import icon
 register = template.Library()
 
 VARIANTS = {"ok", "warn", "danger", "muted", "info"}
+_COUNT = (
+    '<span class="ms-auto" hx-get="{}" hx-trigger="load, list-changed from:body" hx-target="this"'
+    ' hx-swap="innerHTML"></span>'
+)
 PLAIN_WIDGETS = (forms.CheckboxInput, forms.RadioSelect, forms.CheckboxSelectMultiple)
 
 
 @register.simple_tag(takes_context=True)
-def nav_item(context: Context, name: str, icon_name: str, label: str, active: str = "") -> SafeString:
+def nav_item(
+    context: Context, name: str, icon_name: str, label: str, active: str = "", count: str = ""
+) -> SafeString:
     """A sidebar entry, marked as current on every page whose view name starts with ``active``.
 
     A section whose URL is not installed has no entry.
+
+    :param count: the name of the URL that says how many things wait there; asked for after the page
     """
     try:
         url = reverse(name)
@@ -36,11 +44,12 @@ def nav_item(context: Context, name: str, icon_name: str, label: str, active: st
     match = getattr(context.get("request"), "resolver_match", None)
     current = match is not None and match.view_name.startswith(active or name)
     return format_html(
-        '<li><a class="app-nav-link" href="{}"{}>{}<span>{}</span></a></li>',
+        '<li><a class="app-nav-link" href="{}"{}>{}<span>{}</span>{}</a></li>',
         url,
         mark_safe(' aria-current="page"') if current else "",
         icon(icon_name),
         label,
+        format_html(_COUNT, reverse(count)) if count else "",
     )
 
 
