@@ -34,8 +34,8 @@ lint: $(VENV)/dev.stamp ## Check style, types, imports, templates, migrations an
 messages: $(VENV)/dev.stamp ## Collect texts for translation and compile the catalogues
 	@$(BIN)/python scripts/messages.py
 
-bench: $(VENV)/dev.stamp ## Run the benchmarks
-	@$(BIN)/python -m bench.relay $(ARGS)
+bench: $(VENV)/dev.stamp ## Run all benchmarks, or one of them: ARGS="accuracy --quick"
+	@$(BIN)/python -m bench $(ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

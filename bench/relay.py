@@ -13,6 +13,8 @@ from bench.calls import JSON, PACED, SHAPES, SSE, Shape
 from bench.stack import ACCOUNTS, ROOT, Server, Stack, cpu_seconds, running_stack
 
 MANY = 64
+FULL = 256
+"""As many as a batch holds. With fewer, everybody waits for the same two commits and the processors idle."""
 SINGLE = "relay, one transaction a call"
 DRAIN_S = 3
 LITELLM_DRAIN_S = 15
@@ -45,11 +47,12 @@ RATIOS = [
             top="relay",
             bottom="LiteLLM",
             shape=shape,
-            clients=MANY,
+            clients=clients,
             must=must,
-            against_best=True,
+            against_best_of=(MANY, FULL),
         )
         for shape, must in ((JSON, 25), (SSE, 40))
+        for clients in (MANY, FULL)
     ),
 ]
 
@@ -155,6 +158,7 @@ def _cases(servers: dict[str, Server], *, is_reversed: bool) -> Iterator[tuple[S
         *((name, JSON, MANY) for name in (SINGLE, *rivals, "relay, one account")),
         *((name, SSE, MANY) for name in rivals),
         *((name, PACED, MANY) for name in ("direct", "relay")),
+        *((name, shape, FULL) for shape in (JSON, SSE) for name in rivals),
         *((name, shape, 1) for shape in (JSON, SSE) for name in rivals),
     ]
     ordered = reversed(cases) if is_reversed else cases
@@ -195,7 +199,7 @@ def _print_report(run: Run, options: argparse.Namespace, fsync: Sequence[float],
     print(report.table("## Ratios", heads, report.ratio_lines(results, RATIOS), texts=2))
     heads = ["Latency, ms", "call", "clients", "p50", "direct", "added", "p99", "direct", "added"]
     pairs = [("relay", "direct"), ("relay, one account", "direct"), ("LiteLLM", "direct")]
-    lines = report.latency_lines(results, pairs, SHAPES, (1, MANY))
+    lines = report.latency_lines(results, pairs, SHAPES, (1, MANY, FULL))
     print(report.table("## Latency", heads, lines, texts=2))
     heads = ["CPU, µs an answer", "call", "clients", "its process", "PostgreSQL"]
     print(report.table("## CPU", heads, report.cpu_lines(results), texts=2))

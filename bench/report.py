@@ -29,7 +29,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """One line: how many times the rate of ``bottom`` the rate of ``top`` is, at the same concurrency."""
+    """One line: how many times the rate of ``bottom`` the rate of ``top`` is."""
 
     label: str
     top: str
@@ -37,8 +37,9 @@ class Ratio:
     shape: Shape
     clients: int
     must: float | None = None
-    against_best: bool = False
-    """Whether each round of ``top`` is compared with the best round of ``bottom``."""
+    against_best_of: Sequence[int] = ()
+    """Compare each round of ``top`` with the best of ``bottom``'s rounds at any of these concurrencies; else
+    with its round at the same concurrency."""
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class Results:
         return Case(server, shape.name, clients) in self.samples
 
     def rates(self, server: str, shape: Shape, clients: int) -> list[float]:
-        return [sample.window.rate for sample in self.samples[Case(server, shape.name, clients)]]
+        return [sample.window.rate for sample in self.samples.get(Case(server, shape.name, clients), [])]
 
     def latency(self, server: str, shape: Shape, clients: int) -> tuple[float, float]:
         """The medians of p50 and of p99, in milliseconds."""
@@ -60,11 +61,12 @@ class Results:
 def ratio_lines(results: Results, ratios: Iterable[Ratio]) -> list[list[str]]:
     lines = []
     for ratio in ratios:
-        if not results.has(ratio.bottom, ratio.shape, ratio.clients):
+        against = ratio.against_best_of or (ratio.clients,)
+        bottoms = [rate for clients in against for rate in results.rates(ratio.bottom, ratio.shape, clients)]
+        if not bottoms:
             continue
         tops = results.rates(ratio.top, ratio.shape, ratio.clients)
-        bottoms = results.rates(ratio.bottom, ratio.shape, ratio.clients)
-        if ratio.against_best:
+        if ratio.against_best_of:
             bottoms = [max(bottoms)] * len(tops)
         each = [top / bottom if bottom else 0.0 for top, bottom in zip(tops, bottoms, strict=True)]
         middle = statistics.median(each)
