@@ -17,6 +17,7 @@ from billing.services import acts, approvals
 from billing.services.approval_settings import set_approval_threshold
 from billing.services.bulk import TopUp
 from tests.factories import balance_of, make_admin, make_root, make_user
+from tests.support.looks import LOOKS
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
@@ -109,7 +110,7 @@ def _proposals(root: User, admin: User, person: User) -> list[Proposal]:
 
 @pytest.mark.parametrize(
     ("width", "scheme", "language"),
-    [(1440, "light", "en"), (390, "dark", "en"), (1440, "dark", "zh-Hans"), (390, "light", "zh-Hans")],
+    [(*look, language) for look, language in zip(LOOKS, ("en", "zh-Hans"), strict=True)],
 )
 def test_every_page_is_accessible_and_fits(
     view: View, root: User, admin: User, person: User, width: int, scheme: str, language: str

@@ -16,6 +16,7 @@ from billing.services import reversals
 from billing.services.bulk import TopUp, top_up_many
 from billing.services.calls import settle
 from tests.factories import NOON, balance_of, make_admin, make_channel, make_token, make_user, settlement
+from tests.support.looks import LOOKS
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
@@ -104,8 +105,7 @@ def _bulk(admin: User, person: User) -> BulkTopUp:
     return BulkTopUp.objects.get()
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_every_page_is_accessible_and_fits(
     view: Page, live_server: LiveServer, person: User, admin: User, width: int, scheme: str
 ) -> None:

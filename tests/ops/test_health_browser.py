@@ -14,6 +14,7 @@ from accounts.models import User
 from accounts.services import users
 from tests.factories import make_admin
 from tests.ops.health import tell, tell_all_is_well, tell_relay
+from tests.support.looks import LOOKS
 
 URL = "/ops/health/"
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
@@ -58,8 +59,7 @@ def test_the_page_renews_itself(view: Page, live_server: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_page_is_accessible_and_fits(
     view: Page, live_server: LiveServer, admin: User, width: int, scheme: str, language: str
 ) -> None:

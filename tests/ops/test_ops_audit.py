@@ -16,6 +16,7 @@ from accounts.models import AuditEvent, User
 from accounts.services import access_tokens, audit, site, users
 from billing.services import channels, prices
 from tests.factories import NOON, make_admin, make_channel, make_root, make_user
+from tests.support.looks import LOOKS
 
 URL = "/ops/audit/"
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
@@ -241,8 +242,7 @@ def test_the_log_is_found_in_the_menu_and_narrowed(view: Page, live_server: Live
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_page_is_accessible_and_fits(
     view: Page, live_server: LiveServer, width: int, scheme: str, language: str
 ) -> None:

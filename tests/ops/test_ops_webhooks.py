@@ -17,6 +17,7 @@ from accounts.models import User
 from billing.models import Webhook, WebhookDelivery, WebhookEvent
 from billing.services import webhooks
 from tests.factories import NOON, MadeWebhook, make_admin, make_webhook
+from tests.support.looks import LOOKS
 from tests.support.receiver import receiving
 
 ENTERED = {
@@ -305,8 +306,7 @@ def test_deleting_asks_first(view: Page, live_server: LiveServer) -> None:
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_every_page_is_accessible_and_fits(
     view: Page, live_server: LiveServer, width: int, scheme: str
 ) -> None:
