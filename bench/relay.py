@@ -49,7 +49,7 @@ RATIOS = [
             shape=shape,
             clients=clients,
             must=must,
-            against_best_of=(MANY, FULL),
+            against_best_of=(1, MANY, FULL),
         )
         for shape, must in ((JSON, 25), (SSE, 40))
         for clients in (MANY, FULL)
