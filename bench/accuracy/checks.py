@@ -131,10 +131,12 @@ class _Calls:
             self._check_failure(seen, row)
         elif seen.events or seen.is_complete or seen.ending == Ending.WHOLE:
             self._check_served(seen, row)
-        else:  # a head and nothing after it: it may have been charged, and need not
+        else:  # a head and nothing whole after it: JSON is charged by then, a stream may be and need not
             if row is not None:
                 self._check_charge(seen, row)
-            if not self._observed.may_break:
+            elif not seen.call.kind.is_stream:
+                self._add(Fault.LOST_ROW, f"{seen.request_id}: answered, no row")
+            if seen.ending != Ending.LEFT and not self._observed.may_break:
                 self._add(Fault.UNEXPLAINED, f"{seen.request_id}: {seen.ending.value} after the head")
 
     def _check_row(self, seen: Seen, row: Row) -> None:

@@ -364,3 +364,18 @@ def test_a_stream_of_a_killed_process_that_was_begun_has_to_have_a_row(observed:
     observed.may_break = True
 
     assert check(observed).faults[Fault.LOST_ROW]
+
+
+@pytest.mark.parametrize("has_row", [True, False])
+def test_a_caller_may_leave_between_the_head_of_an_answer_and_its_end(
+    observed: Observations, has_row: bool
+) -> None:
+    left = {"ending": Ending.LEFT, "is_complete": False, "words": 0}
+    observed.seen[JSON] = replace(observed.seen[JSON], **left)
+    if not has_row:  # JSON leaves after its charge, the head too
+        without_row(f"id{JSON}")(observed)
+
+    faults = check(observed).faults
+
+    assert bool(faults[Fault.LOST_ROW]) is not has_row
+    assert not faults[Fault.UNEXPLAINED]
