@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import Role, User, UserStatus
 from billing.models.ledger import LedgerEntry
@@ -34,7 +35,7 @@ class Verdict(models.TextChoices):
 class ProposalStatus(models.TextChoices):
     """What a proposal's decision, or time, has made of it; stored nowhere."""
 
-    OPEN = "open", _("Waiting")
+    OPEN = "open", pgettext_lazy("proposal", "Waiting")
     APPROVED = Verdict.APPROVED.value, Verdict.APPROVED.label
     REJECTED = Verdict.REJECTED.value, Verdict.REJECTED.label
     WITHDRAWN = Verdict.WITHDRAWN.value, Verdict.WITHDRAWN.label
