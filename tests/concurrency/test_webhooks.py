@@ -84,4 +84,4 @@ def test_control_workers_that_look_before_anybody_claims_send_more_than_once(
     monkeypatch.setattr(webhooks, "_record", record_unguarded)
     work_at_once()
 
-    assert times_sent(receiver) == {WEBHOOKS * WORKERS: EVENTS}
+    assert min(times_sent(receiver)) > WEBHOOKS

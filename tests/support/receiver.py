@@ -48,6 +48,12 @@ class Receiver:
         request.end_headers()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """Many workers connect at the same moment."""
+
+
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     """Run a receiver on a free port of this machine until the block ends."""
@@ -61,8 +67,7 @@ def receiving() -> Iterator[Receiver]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), Handler) as server:
         receiver = Receiver(server)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
