@@ -2,9 +2,10 @@
 
 import os
 import socket
+from typing import Any
 
 from celery import Celery
-from celery.signals import before_task_publish, setup_logging, worker_ready
+from celery.signals import beat_init, before_task_publish, setup_logging, worker_ready
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oneapi_admin.settings")
@@ -26,6 +27,15 @@ def _read_balances_at_once(**_kwargs: object) -> None:
     app.send_task("billing.refresh_balances")
 
 
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _note_worker(sender: Any, **_kwargs: object) -> None:
+    """The health page need not wait for beat's first round."""
+    from oneapi_admin.lib import vitals  # noqa: PLC0415  needs settings, which import this module's package
+
+    vitals.report("worker", sender.hostname)
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
 @before_task_publish.connect(sender="oneapi_admin.note_worker")  # type: ignore[untyped-decorator]
 def _note_beat(**_kwargs: object) -> None:
     """Only beat asks for this job: the health page tells when it last did."""
