@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,7 +15,7 @@ from django_htmx.http import trigger_client_event
 from accounts.decorators import operator_required
 from accounts.http import UserHttpRequest
 from billing.forms.approvals import RejectForm, ThresholdForm
-from billing.models import Proposal
+from billing.models import Decision, Proposal
 from billing.queries.approvals import asked, operator_count, visible_proposals, waiting_count
 from billing.services import approvals as services
 from billing.services.approval_settings import approval_threshold, set_approval_threshold
@@ -56,12 +58,7 @@ def approval(request: UserHttpRequest, pk: int) -> HttpResponse:
 @operator_required
 @require_POST
 def approve(request: UserHttpRequest, pk: int) -> HttpResponse:
-    proposal = _visible(request, pk)
-    try:
-        services.approve(actor=request.user, proposal=proposal, at=timezone.now())
-    except DomainError as exc:
-        return _detail(request, _visible(request, pk), refusal=exc)
-    return _decided(request, _("Proposal %(number)s was approved and done."), pk)
+    return _decide(request, pk, services.approve, _("Proposal %(number)s was approved and done."))
 
 
 @operator_required
@@ -70,11 +67,8 @@ def reject(request: UserHttpRequest, pk: int) -> HttpResponse:
     proposal = _visible(request, pk)
     form = RejectForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        try:
-            services.reject(actor=request.user, proposal=proposal, at=timezone.now(), **form.cleaned_data)
-        except DomainError as exc:
-            return _detail(request, _visible(request, pk), refusal=exc)
-        return _decided(request, _("Proposal %(number)s was rejected."), pk)
+        reject_with_note = partial(services.reject, **form.cleaned_data)
+        return _decide(request, pk, reject_with_note, _("Proposal %(number)s was rejected."))
     context = {"form": form, "proposal": proposal}
     return panel(request, "ops/approval_reject.html", context, status=422 if form.errors else 200)
 
@@ -82,12 +76,7 @@ def reject(request: UserHttpRequest, pk: int) -> HttpResponse:
 @operator_required
 @require_POST
 def withdraw(request: UserHttpRequest, pk: int) -> HttpResponse:
-    proposal = _visible(request, pk)
-    try:
-        services.withdraw(actor=request.user, proposal=proposal, at=timezone.now())
-    except DomainError as exc:
-        return _detail(request, _visible(request, pk), refusal=exc)
-    return _decided(request, _("Proposal %(number)s was withdrawn."), pk)
+    return _decide(request, pk, services.withdraw, _("Proposal %(number)s was withdrawn."))
 
 
 @operator_required
@@ -133,7 +122,14 @@ def _detail(
     return panel(request, "ops/approval.html", context, status=422 if refusal else 200)
 
 
-def _decided(request: UserHttpRequest, message: str, pk: int) -> HttpResponse:
+def _decide(
+    request: UserHttpRequest, pk: int, decision: Callable[..., Decision], message: str
+) -> HttpResponse:
+    """Let a service decide about a proposal; if it refuses to, show why beside the proposal as it is now."""
+    try:
+        decision(actor=request.user, proposal=_visible(request, pk), at=timezone.now())
+    except DomainError as exc:
+        return _detail(request, _visible(request, pk), refusal=exc)
     return changed(request, message=message % {"number": pk}, url=reverse("ops:approvals"))
 
 
