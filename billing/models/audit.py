@@ -80,12 +80,9 @@ class CheckpointAccount(CheckpointSums):
         indexes: ClassVar = [models.Index(fields=["checkpoint", "id"], name="checkpoint_account_rows")]
 
 
-class CheckpointDay(CheckpointSums):
-    """The calls since the parent, summed as ``UsageDaily`` sums them."""
+class CheckpointCalls(CheckpointSums):
+    """The calls since the parent, summed by their model and what else the rollup of the same keys knows."""
 
-    day = models.DateField()
-    account_id = models.BigIntegerField()
-    token_id = models.BigIntegerField()
     model = models.CharField(max_length=128)
     request_count = models.BigIntegerField()
     failure_count = models.BigIntegerField()
@@ -95,21 +92,25 @@ class CheckpointDay(CheckpointSums):
     quota = models.BigIntegerField()
 
     class Meta:
+        abstract = True
+
+
+class CheckpointDay(CheckpointCalls):
+    """As ``UsageDaily`` sums them."""
+
+    day = models.DateField()
+    account_id = models.BigIntegerField()
+    token_id = models.BigIntegerField()
+
+    class Meta:
         indexes: ClassVar = [models.Index(fields=["checkpoint", "id"], name="checkpoint_day_rows")]
 
 
-class CheckpointHour(CheckpointSums):
-    """The calls since the parent, summed as ``UsageHourly`` sums them."""
+class CheckpointHour(CheckpointCalls):
+    """As ``UsageHourly`` sums them."""
 
     hour = models.DateTimeField()
     channel_id = models.BigIntegerField()
-    model = models.CharField(max_length=128)
-    request_count = models.BigIntegerField()
-    failure_count = models.BigIntegerField()
-    prompt_tokens = models.BigIntegerField()
-    cached_tokens = models.BigIntegerField()
-    completion_tokens = models.BigIntegerField()
-    quota = models.BigIntegerField()
     upstream_cost = models.BigIntegerField()
     duration_ms = models.BigIntegerField()
 
