@@ -30,15 +30,18 @@ def _read_balances_at_once(**_kwargs: object) -> None:
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _note_worker(sender: Any, **_kwargs: object) -> None:
     """The health page need not wait for beat's first round."""
-    from oneapi_admin.lib import vitals  # noqa: PLC0415  needs settings, which import this module's package
-
-    vitals.report("worker", sender.hostname)
+    _report("worker", sender.hostname)
 
 
 @beat_init.connect  # type: ignore[untyped-decorator]
 @before_task_publish.connect(sender="oneapi_admin.note_worker")  # type: ignore[untyped-decorator]
 def _note_beat(**_kwargs: object) -> None:
-    """Only beat asks for this job: the health page tells when it last did."""
+    """When it starts, and whenever it asks for this job, which nobody else does."""
+    _report("beat", socket.gethostname())
+
+
+def _report(kind: str, name: str) -> None:
+    """Tell the health page."""
     from oneapi_admin.lib import vitals  # noqa: PLC0415  needs settings, which import this module's package
 
-    vitals.report("beat", socket.gethostname())
+    vitals.report(kind, name)
