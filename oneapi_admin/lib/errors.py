@@ -26,15 +26,17 @@ class DomainError(Exception):
         self.context = context
         self.language = ""
         """The reader's own language, where it is known."""
+        self.retry_after_s: int | None = None
+        """When the same call may succeed, where it is known."""
         super().__init__(self.code)
 
     def __str__(self) -> str:
-        return str(self.message) % self.context
+        return str(self.message % self.context)
 
     @property
     def remedy_text(self) -> str:
         """What the reader can do about it, in the active language."""
-        return str(self.remedy) % self.context
+        return str(self.remedy % self.context)
 
     @property
     def full_text(self) -> str:

@@ -9,6 +9,8 @@ from django.template.response import TemplateResponse
 from django_htmx.http import trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
+from oneapi_admin.lib.errors import DomainError
+
 LIST_CHANGED = "list-changed"
 """The event on which a page's list asks for itself again."""
 
@@ -34,3 +36,13 @@ def changed(request: HtmxHttpRequest, *, message: str, url: str) -> HttpResponse
     trigger_client_event(response, "slideover:close", {})
     trigger_client_event(response, LIST_CHANGED, {})
     return trigger_client_event(response, "toast", {"level": "success", "message": message})
+
+
+def refused(request: HtmxHttpRequest, error: DomainError, *, url: str) -> HttpResponse:
+    """A change was refused: say why on the page where it was asked for, and draw what may have changed."""
+    if not request.htmx:
+        messages.error(request, error.full_text)
+        return redirect(url)
+    response = HttpResponse(status=204)
+    trigger_client_event(response, LIST_CHANGED, {})
+    return trigger_client_event(response, "toast", {"level": "error", "message": error.full_text})

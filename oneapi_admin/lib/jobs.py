@@ -14,8 +14,8 @@ _PATIENCE_S = 2
 _EXPIRES_S = 60
 
 
-def enqueue(name: str) -> None:
-    """Ask for a scheduled job now. While the broker is away this does nothing: the schedule has to do."""
+def enqueue(name: str, **arguments: Any) -> None:
+    """Ask for a job now. While the broker is away this does nothing: what the schedule asks for has to do."""
     options: dict[str, Any] = {
         **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
         "socket_connect_timeout": _PATIENCE_S,
@@ -26,6 +26,8 @@ def enqueue(name: str) -> None:
         with Connection(  # type: ignore[no-untyped-call]
             settings.CELERY_BROKER_URL, transport_options=options
         ) as connection:
-            current_app.send_task(name, connection=connection, retry=False, expires=_EXPIRES_S)
+            current_app.send_task(
+                name, kwargs=arguments, connection=connection, retry=False, expires=_EXPIRES_S
+            )
     except (OperationalError, OSError):
         logger.warning("jobs.not_enqueued", job=name)

@@ -2,10 +2,11 @@
 
 import base64
 import hashlib
-import hmac
 import secrets
 import string
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives import hashes
@@ -34,14 +35,34 @@ def derived_key(purpose: str, secret: str) -> bytes:
 
 
 def keyed_digest(purpose: str, secret: str, text: str) -> str:
-    """Hash a short secret such as a code: hex HMAC-SHA-256 with a key derived for ``purpose``."""
-    content = text.encode(errors="surrogatepass")  # a text read from JSON may have half characters
-    return hmac.digest(_cached_derived_key(purpose, secret), content, "sha256").hex()
+    """Hash a text with a key derived for ``purpose``: hex HMAC-SHA-256."""
+    # A text read from JSON may have half characters.
+    return keyed_digests(purpose, secret, [text.encode(errors="surrogatepass")])[0]
+
+
+def keyed_digests(purpose: str, secret: str, contents: Iterable[bytes]) -> list[str]:
+    """Hash many short secrets such as codes, each for itself: hex HMAC-SHA-256.
+
+    The key is hashed once, and every HMAC (RFC 2104) goes on from there: millions of them are asked for.
+    """
+    inner, outer = _keyed_states(purpose, secret)
+    begin, end = inner.copy, outer.copy
+    digests = []
+    for content in contents:
+        first = begin()
+        first.update(content)
+        second = end()
+        second.update(first.digest())
+        digests.append(second.hexdigest())
+    return digests
 
 
 @lru_cache(maxsize=32)
-def _cached_derived_key(purpose: str, secret: str) -> bytes:
-    return derived_key(purpose, secret)
+def _keyed_states(purpose: str, secret: str) -> tuple[Any, Any]:
+    """SHA-256 after the key's inner and after its outer block."""
+    block = derived_key(purpose, secret).ljust(hashlib.sha256().block_size, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
+    return hashlib.sha256(inner), hashlib.sha256(outer)
 
 
 @lru_cache(maxsize=8)
@@ -53,11 +74,7 @@ def _fernet(purpose: str, all_secrets: tuple[str, ...]) -> MultiFernet:
 
 def encrypt(purpose: str, text: str) -> str:
     """Encrypt a secret for storage, with the newest key."""
-    return (
-        _fernet(purpose, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
-        .encrypt(text.encode())
-        .decode()
-    )
+    return encrypt_bytes(purpose, text.encode()).decode()
 
 
 def decrypt(purpose: str, token: str) -> str:
@@ -65,8 +82,17 @@ def decrypt(purpose: str, token: str) -> str:
 
     :raises cryptography.fernet.InvalidToken: if no known key fits
     """
-    return (
-        _fernet(purpose, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
-        .decrypt(token.encode())
-        .decode()
-    )
+    return decrypt_bytes(purpose, token.encode()).decode()
+
+
+def encrypt_bytes(purpose: str, content: bytes) -> bytes:
+    """Encrypt what is no text, with the newest key."""
+    return _fernet(purpose, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)).encrypt(content)
+
+
+def decrypt_bytes(purpose: str, token: bytes) -> bytes:
+    """Read back what :func:`encrypt_bytes` stored, also under a retired key.
+
+    :raises cryptography.fernet.InvalidToken: if no known key fits
+    """
+    return _fernet(purpose, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)).decrypt(token)

@@ -69,6 +69,17 @@ def durable_batch() -> Iterator[Batch]:
         yield pipeline
 
 
+@contextmanager
+def joined_batch() -> Iterator[Batch]:
+    """As :func:`durable_batch`; within a transaction of the caller's it is a part of that one."""
+    if connection.in_atomic_block:
+        with transaction.atomic():
+            yield Statements()
+        return
+    with durable_batch() as batch:
+        yield batch
+
+
 def table(model: type[models.Model]) -> str:
     """The model's quoted table name."""
     return connection.ops.quote_name(model._meta.db_table)

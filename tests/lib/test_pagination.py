@@ -1,9 +1,11 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from oneapi_admin.lib.pagination import page_of, pages_of
+from oneapi_admin.lib.pagination import Page, page_by_time, page_of, pages_of
 
 pytestmark = pytest.mark.django_db
 
@@ -68,3 +70,82 @@ def test_a_long_list_comes_whole_in_portions(numbers) -> None:
 
 def test_an_empty_list_is_one_empty_portion() -> None:
     assert list(pages_of(User.objects.none(), size=3)) == [[]]
+
+
+# --- By time --------------------------------------------------------------------------------------
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.fixture
+def by_time() -> list[int]:
+    """The primary keys of six people, the newest first: their times are in another order than their keys."""
+    times = [NOON, NOON + MICROSECOND, NOON, NOON - timedelta(days=400), NOON, NOON + timedelta(days=400)]
+    people = [
+        User.objects.create(username=f"reader{number}", created_at=time) for number, time in enumerate(times)
+    ]
+    return [people[number].pk for number in (5, 1, 4, 2, 0, 3)]
+
+
+def timed_page(cursor: str | None = None, size: int = 50) -> Page:
+    return page_by_time(User.objects.all(), field="created_at", cursor=cursor, size=size)
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_pages_by_time_follow_each_other_without_gaps_or_repeats(by_time, size: int) -> None:
+    found, cursor = [], None
+    for _ in range(-(-len(by_time) // size)):
+        page = timed_page(cursor, size)
+        found += [user.pk for user in page.items]
+        cursor = page.next_cursor
+
+    assert found == by_time
+    assert cursor is None
+
+
+def test_rows_that_arrive_meanwhile_shift_no_page_by_time(by_time) -> None:
+    first = timed_page(size=3)
+    User.objects.create(username="latecomer", created_at=NOON)
+    User.objects.create(username="newcomer", created_at=NOON + timedelta(days=900))
+
+    second = timed_page(first.next_cursor, 3)
+
+    assert [user.pk for user in second.items] == by_time[3:]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "5",
+        "-1-5",
+        "1-",
+        "1-x",
+        "1.5-2",
+        "1-2-3",
+        "9" * 17 + "-1",
+        f"1-{'9' * 19}",
+        "²-1",
+        "٣-1",
+        "1-1\n",
+    ],
+)
+def test_a_mangled_cursor_shows_the_first_page_by_time(by_time, cursor: str) -> None:
+    assert [user.pk for user in timed_page(cursor, 2).items] == by_time[:2]
+
+
+def test_a_cursor_by_time_beyond_all_rows_is_harmless(by_time) -> None:
+    everything = timed_page(f"{'9' * 16}-{'9' * 18}", 9)
+    nothing = timed_page("0-0")
+
+    assert len(everything.items) == 6
+    assert (nothing.items, nothing.next_cursor) == ([], None)
+
+
+def test_a_page_by_time_costs_one_query(by_time) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        timed_page(size=3)
+
+    assert len(queries) == 1

@@ -1,3 +1,6 @@
+import hmac
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from cryptography.fernet import InvalidToken
 from hypothesis import given
@@ -71,3 +74,32 @@ def test_a_keyed_digest_depends_on_the_purpose_the_secret_and_the_text() -> None
 
     assert len(digests) == 24
     assert all(len(digest) == 64 for digest in digests)
+
+
+def test_many_contents_are_hashed_as_the_standard_says_each_by_itself() -> None:
+    key = secrets.derived_key("p", "s")
+    contents = [b"", b"x", b"y" * 200, b"\0\xff", b"x"]
+
+    digests = secrets.keyed_digests("p", "s", contents)
+
+    assert digests == [hmac.digest(key, content, "sha256").hex() for content in contents]
+    assert secrets.keyed_digests("p", "s", []) == []
+
+
+def test_many_threads_can_hash_at_once() -> None:
+    contents = [number.to_bytes(10, "big") for number in range(2_000)]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda content: secrets.keyed_digests("p", "s", [content])[0], contents))
+
+    assert found == secrets.keyed_digests("p", "s", contents)
+
+
+@quick
+@given(st.binary())
+def test_what_is_no_text_is_encrypted_as_well(content: bytes) -> None:
+    stored = secrets.encrypt_bytes("a purpose", content)
+
+    assert secrets.decrypt_bytes("a purpose", stored) == content
+    with pytest.raises(InvalidToken):
+        secrets.decrypt_bytes("another", stored)

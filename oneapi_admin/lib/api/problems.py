@@ -107,9 +107,12 @@ def domain_problem(request: HttpRequest, exc: Any) -> HttpResponse:
     """
     :param exc: a ``DomainError``
     """
-    return problem_response(
+    response = problem_response(
         request, status=exc.http_status, detail=str(exc), code=exc.code, remedy=exc.remedy_text
     )
+    if exc.retry_after_s is not None:
+        response.headers["Retry-After"] = str(exc.retry_after_s)
+    return response
 
 
 def _invalid_request(request: HttpRequest, exc: Any) -> HttpResponse:

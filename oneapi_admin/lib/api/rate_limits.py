@@ -71,7 +71,7 @@ def set_headers(request: HttpRequest, response: HttpResponse) -> None:
     response.headers["RateLimit-Policy"] = f'"{rate.policy}";q={rate.limit};w={WINDOW_S}'
     response.headers["RateLimit"] = f'"{rate.policy}";r={rate.remaining};t={rate.reset}'
     if response.status_code == 429:
-        response.headers["Retry-After"] = str(rate.reset)
+        response.headers.setdefault("Retry-After", str(rate.reset))
 
 
 def count_address(request: HttpRequest) -> None:

@@ -1,5 +1,6 @@
 """Small pieces of the interface that need more than a template: see docs/ui.md."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -7,6 +8,7 @@ from typing import Any
 
 from django import forms, template
 from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.core.serializers.json import DjangoJSONEncoder
 from django.forms.boundfield import BoundField
 from django.template.context import Context
 from django.urls import NoReverseMatch, reverse
@@ -156,6 +158,12 @@ def control(
     if placeholder:
         attrs["placeholder"] = placeholder
     return field.as_widget(attrs=attrs)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """For scripts to read from an attribute; a script element is lost when htmx swaps what it stands in."""
+    return json.dumps(value, cls=DjangoJSONEncoder)
 
 
 @register.filter
