@@ -26,7 +26,12 @@ router = Router(tags=["webhooks"])
 StatusName = Literal["enabled", "disabled"]
 DeliveryStatusName = Literal["pending", "delivered", "failed"]
 EventName = Literal[
-    "topup.created", "refund.created", "reversal.created", "code.redeemed", "channel.state_changed"
+    "topup.created",
+    "refund.created",
+    "reversal.created",
+    "code.redeemed",
+    "code.attack",
+    "channel.state_changed",
 ]
 Url = Annotated[
     Text,

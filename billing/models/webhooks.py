@@ -22,6 +22,7 @@ class WebhookEvent(models.TextChoices):
     REFUND_CREATED = "refund.created", _("Call refunded")
     REVERSAL_CREATED = "reversal.created", _("Movement of quota reversed")
     CODE_REDEEMED = "code.redeemed", _("Code redeemed")
+    CODE_ATTACK = "code.attack", _("Guessing of codes noticed")
     CHANNEL_STATE_CHANGED = "channel.state_changed", _("Channel created, enabled, disabled or deleted")
 
 

@@ -8,6 +8,7 @@ import django
 from django.utils.translation import gettext as _
 
 from oneapi_admin import __version__
+from oneapi_admin.health.codes import codes_line
 from oneapi_admin.health.jobs import job_lines
 from oneapi_admin.health.lines import Line, State, worst
 from oneapi_admin.health.records import record_lines
@@ -45,6 +46,7 @@ def take_report(*, at: datetime) -> Report:
         redis_line(known),
         *job_lines(known),
         *record_lines(at),
+        codes_line(at),
         *disk_lines(),
         _version_line(),
     ]

@@ -6,6 +6,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.decorators import operator_required
 from accounts.http import UserHttpRequest
+from oneapi_admin.health.codes import guessers
 from oneapi_admin.health.report import take_report
 
 
@@ -13,7 +14,9 @@ from oneapi_admin.health.report import take_report
 @operator_required
 @require_safe
 def health(request: UserHttpRequest) -> HttpResponse:
-    return TemplateResponse(request, "ops/health.html", {"report": take_report(at=timezone.now())})
+    at = timezone.now()
+    context = {"report": take_report(at=at), "guessers": guessers(at)}
+    return TemplateResponse(request, "ops/health.html", context)
 
 
 @never_cache

@@ -17,6 +17,7 @@ from billing.queries.backlog import backlog
 from billing.services import audit
 from oneapi_admin import __version__
 from oneapi_admin.lib import vitals
+from redemption.models import CodeAttack, RefusedAttempts
 
 logger = structlog.get_logger(__name__)
 
@@ -33,6 +34,9 @@ GAUGES: Final = {
     "oneapi_ledger_audit_timestamp_seconds": "When the ledger's last audit ended.",
     "oneapi_audit_log_intact": "Whether the audit log was intact when it was last verified.",
     "oneapi_audit_log_check_timestamp_seconds": "When the audit log was last verified.",
+    "oneapi_code_attack": "Whether somebody is guessing redemption codes.",
+    "oneapi_code_attempts_refused_last_hour": "Redemption codes that were refused within the last hour.",
+    "oneapi_code_attempts_throttled_last_hour": "Throttled attempts to redeem within the last hour.",
     "oneapi_jobs_queued": "Jobs that wait for a worker.",
     "oneapi_worker_seen_timestamp_seconds": "When a worker last did a job that beat asked for.",
     "oneapi_beat_seen_timestamp_seconds": "When beat last asked for a job.",
@@ -108,6 +112,8 @@ def _read_database() -> dict[str, float]:
     try:
         found = backlog(at=timezone.now())
         ledger, log = audit.last_result(), audit_check.last_result()
+        is_attacked = CodeAttack.objects.open().exists()
+        refused, throttled = RefusedAttempts.objects.recent(timezone.now()).count_attempts()
     except Error:
         logger.warning("metrics.database_away", exc_info=True)
         return {"oneapi_database_up": 0}
@@ -119,6 +125,9 @@ def _read_database() -> dict[str, float]:
         "oneapi_holds_overdue": found.overdue_holds,
         "oneapi_webhook_deliveries_pending": found.pending_deliveries,
         "oneapi_webhook_deliveries_overdue": found.overdue_deliveries,
+        "oneapi_code_attack": is_attacked,
+        "oneapi_code_attempts_refused_last_hour": refused,
+        "oneapi_code_attempts_throttled_last_hour": throttled,
     }
     if ledger is not None:
         values["oneapi_ledger_audit_clean"] = ledger.is_clean
