@@ -24,7 +24,9 @@ from billing.api.users import router as users
 from billing.api.webhooks import router as webhooks
 from oneapi_admin.health.api import router as health
 from oneapi_admin.lib.api.openapi import ManagementApi
-from redemption.api import batches, codes, redemptions
+from redemption.api.batches import router as code_batches
+from redemption.api.codes import router as codes
+from redemption.api.redemptions import router as redemptions
 
 DESCRIPTION = """\
 Everything that an operator or a user can do in the browser, for programs.
@@ -63,7 +65,7 @@ api.add_router("/approval-settings", approval_settings)
 api.add_router("/tokens", tokens)
 api.add_router("/channels", channels)
 api.add_router("/redemptions", redemptions)
-api.add_router("/code-batches", batches)
+api.add_router("/code-batches", code_batches)
 api.add_router("/codes", codes)
 api.add_router("/usage", usage)
 api.add_router("/webhooks", webhooks)

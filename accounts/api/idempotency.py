@@ -48,13 +48,16 @@ class IdempotencyKeyReusedError(DomainError):
 Answer = Schema | tuple[int, Schema]
 
 
-def idempotent(status: int) -> Callable[[Callable[..., Answer]], Callable[..., HttpResponse]]:
+def idempotent(
+    status: int, *, complete: Callable[[ApiRequest, str], str] | None = None
+) -> Callable[[Callable[..., Answer]], Callable[..., HttpResponse]]:
     """Make an operation, which returns a schema, safe to be sent again.
 
     Its effect and its answer are stored in one transaction; what fails is not stored and has no effect.
     An answer may hold a secret that is shown once: it is stored encrypted.
 
     :param status: of its answer, where it does not return another with its schema
+    :param complete: adds to the answer, the first time and later, what must not be stored with it
     """
 
     def decorate(view: Callable[..., Answer]) -> Callable[..., HttpResponse]:
@@ -66,19 +69,28 @@ def idempotent(status: int) -> Callable[[Callable[..., Answer]], Callable[..., H
             with transaction.atomic(durable=True):
                 record = _claim(request, key) if key is not None else None
                 if record is not None and record.status:
-                    return _response(record.status, decrypt(_PURPOSE, record.encrypted_body), is_replay=True)
+                    stored = decrypt(_PURPOSE, record.encrypted_body)
+                    body = complete(request, stored) if complete else stored
+                    return _response(record.status, body, is_replay=True)
                 answer = view(request, *args, **values)
                 code, schema = answer if isinstance(answer, tuple) else (status, answer)
                 body = schema.model_dump_json()
                 if record is not None:
                     record.status, record.encrypted_body = code, encrypt(_PURPOSE, body)
                     record.save(update_fields=["status", "encrypted_body"])
-            return _response(code, body)
+            return _response(code, complete(request, body) if complete else body)
 
         contribute_operation_callback(run, _document)
         return run
 
     return decorate
+
+
+def is_answered(request: ApiRequest) -> bool:
+    """Whether the request has a key under which an answer is stored: it can have no effect."""
+    key = request.headers.get("Idempotency-Key")
+    answered = IdempotencyRecord.objects.filter(user=request.auth.user, key=key, status__gt=0)
+    return key is not None and _KEY.fullmatch(key) is not None and answered.exists()
 
 
 def ledger_key(request: ApiRequest) -> str | None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from accounts.services.access_tokens import create_access_token
@@ -26,6 +28,10 @@ class Answer:
     def code(self) -> str:
         return str(self.body["code"])
 
+    @property
+    def wrong_fields(self) -> list[str]:
+        return [error["field"] for error in self.body["errors"]]
+
 
 @dataclass(frozen=True)
 class Program:
@@ -42,8 +48,7 @@ class Program:
             sent["Authorization"] = f"Bearer {self.key}"
         content = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
         response = Client().generic(method, f"/api/v1{path}", headers=sent, **content)
-        answer = json.loads(response.content) if response.content else None
-        return Answer(response.status_code, answer, dict(response.headers))
+        return Answer(response.status_code, _read(response), dict(response.headers))
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.ask("GET", path, **headers)
@@ -56,6 +61,22 @@ class Program:
 
     def delete(self, path: str, **headers: str) -> Answer:
         return self.ask("DELETE", path, **headers)
+
+
+def _read(response: Any) -> Any:
+    """What JSON says, a file as it is, None where there is neither."""
+    content = response.getvalue()
+    if "json" in response.headers.get("Content-Type", ""):
+        return json.loads(content)
+    return content if response.streaming else None
+
+
+def queries_of(asks: Program, path: str) -> int:
+    asks.get("/me")  # notes by the minute that the access token was used
+    with CaptureQueriesContext(connection) as context:
+        answer = asks.get(path)
+    assert answer.status == 200
+    return len(context)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.services.access_tokens import create_access_token
 from billing.models import LedgerEntry, Proposal
 from billing.services.approval_settings import set_approval_threshold
-from tests.factories import balance_of, make_admin, make_root, make_user
+from tests.factories import balance_of, codes_in_clear, make_admin, make_batch, make_root, make_user
 from tests.support.processes import ROOT, WebProcess, web_processes
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,11 +87,28 @@ def test_the_client_reads_a_list_longer_than_a_page(web) -> None:
 def test_the_client_says_why_it_was_refused(web) -> None:
     client = client_of(web, make_user())
 
-    with pytest.raises(api.ProblemError) as refused:
-        client.redeem("no such code")
+    refusals = {}
+    for code in ("0000-0000-0000-0000-0", "no such code"):
+        with pytest.raises(api.ProblemError) as refused:
+            client.redeem(code)
+        refusals[code] = (refused.value.status, refused.value.code)
+        assert refused.value.request_id
 
-    assert (refused.value.status, refused.value.code) == (409, "code_not_redeemable")
-    assert refused.value.request_id
+    assert refusals == {
+        "0000-0000-0000-0000-0": (409, "code_not_redeemable"),
+        "no such code": (422, "code_mistyped"),
+    }
+
+
+def test_the_client_redeems_a_code_and_reads_who_redeemed(web) -> None:
+    user, batch = make_user(), make_batch(count=2)
+    client = client_of(web, user)
+
+    entries = [client.redeem(code) for code in codes_in_clear(batch)]
+
+    told = [redemption["entry_id"] for redemption in client.items("/redemptions", batch=batch.pk)]
+    assert told == [entry["id"] for entry in reversed(entries)]
+    assert balance_of(user) == 1_000
 
 
 def test_a_payment_that_is_reported_three_times_is_credited_once(web) -> None:

@@ -22,12 +22,15 @@ from billing.services.approvals import submit
 from billing.services.bulk import TopUp, top_up_many
 from billing.services.calls import settle
 from oneapi_admin.api import api
-from redemption.services import create_batch
+from redemption.models import CodeBatch
+from redemption.services.redeeming import redeem
 from tests.api.conftest import Program
 from tests.factories import (
     NOON,
     MadeToken,
+    codes_in_clear,
     make_admin,
+    make_batch,
     make_channel,
     make_root,
     make_token,
@@ -48,7 +51,7 @@ INTRODUCTION = """\
 Every operation of the management API, asked with an access token of every scope: the status of the answer
 by who asks and whose object it is about. 401: nobody is asking; 403: this role may not; 404: there is
 nothing that the caller may see; 409: allowed, but not in this case (a name that is taken, a code that is
-none). `tests/api/test_permissions.py`
+none, codes that are made already). `tests/api/test_permissions.py`
 keeps this table true.
 
 | operation | whose | visitor | user | admin | root |
@@ -76,9 +79,12 @@ BODIES: dict[str, Any] = {
     "updateChannel": {"name": "x"},
     "testChannel": {},
     "refreshChannelBalance": {},
-    "redeemCode": {"code": "XXXX"},
+    "redeemCode": {"code": "0000-0000-0000-0000-0"},
     "createCodeBatch": {"name": "x", "count": 1, "quota": 5},
+    "updateCodeBatch": {"status": "disabled"},
+    "searchCodes": {"code": "0000"},
     "updateCode": {"status": "disabled"},
+    "reverseCode": {"memo": "m"},
     "createWebhook": {"name": "x", "url": "http://127.0.0.1:9/", "events": ["topup.created"]},
     "updateWebhook": {"name": "x"},
     "rotateWebhookSecret": {},
@@ -144,7 +150,7 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
         token = access_token.pk if "/access-tokens/" in path else made.token.pk
         ids = {"user_id": owner.pk, "token_id": token}
         return {**ids, **correctable(owner, made)} if "{entry_id}" in path or "{call}" in path else ids
-    batch, _codes = create_batch(actor=make_root(), name="b", quota=5, count=1, at=NOON)
+    batch = shared_code()
     webhook = make_webhook().webhook
     top_up_many(actor=make_admin(), items=[TopUp(user_id=make_user().pk, quota=5)], at=NOON)
     return {
@@ -156,6 +162,13 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
         "webhook_id": webhook.pk,
         "delivery_id": webhooks.send_test(webhook=webhook, at=NOON).pk,
     }
+
+
+def shared_code() -> CodeBatch:
+    """A batch whose codes can be read, and whose only one a user has redeemed."""
+    batch = make_batch(at=timezone.now(), quota=5, count=1, uses_per_code=2)
+    redeem(code=codes_in_clear(batch)[0], user=make_user(), at=timezone.now())
+    return batch
 
 
 def proposal() -> Proposal:

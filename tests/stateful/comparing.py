@@ -6,7 +6,8 @@ from typing import Any
 from accounts.models import User
 from billing.models import BulkTopUp, Hold, LedgerEntry, QuotaAccount, TokenQuota, UsageHourly, UsageRecord
 from billing.services.audit import audit_ledger
-from redemption.models import RedemptionCode
+from redemption.models import Redemption, RedemptionCode
+from redemption.queries import batches
 from tests.stateful.model import Ledger
 
 
@@ -15,7 +16,7 @@ def check(ledger: Ledger) -> list[int]:
 
     :returns: the primary keys of all entries, in the model's order
     """
-    entries, seen = view(ledger.accounts, ledger.codes)
+    entries, seen = view(ledger.accounts, ledger.batches)
     expected = ledger.view()
     for subject, values in expected.items():
         assert seen[subject] == values, f"{subject}: the model on the right"
@@ -30,9 +31,9 @@ def audit() -> None:
     assert not UsageHourly.objects.exclude(hour__minute=0, hour__second=0).exists()
 
 
-def view(account_ids: Iterable[int], code_ids: Iterable[int]) -> tuple[list[int], dict[str, Any]]:
-    """Everything about these accounts and codes, and the primary keys of their entries."""
-    pks = list(account_ids)
+def view(account_ids: Iterable[int], batch_ids: Iterable[int]) -> tuple[list[int], dict[str, Any]]:
+    """Everything about these accounts and batches of codes, and the primary keys of their entries."""
+    pks, batch_pks = list(account_ids), list(batch_ids)
     accounts = QuotaAccount.objects.filter(pk__in=pks)
     entries = list(LedgerEntry.objects.filter(account_id__in=pks).order_by("pk"))
     place = {entry.pk: index for index, entry in enumerate(entries)}
@@ -44,7 +45,10 @@ def view(account_ids: Iterable[int], code_ids: Iterable[int]) -> tuple[list[int]
         "request_id", "account_id", "token_id", "quota", "ledger_entry_id"
     )
     holds = Hold.objects.filter(account_id__in=pks)
-    codes = RedemptionCode.objects.filter(pk__in=list(code_ids))
+    figures = ("redeemed_count", "used_count", "disabled_count", "disabled_uses")
+    made = batches().filter(pk__in=batch_pks).values_list("pk", "status", *figures)
+    codes = RedemptionCode.objects.filter(batch__in=batch_pks)
+    redemptions = Redemption.objects.filter(batch__in=batch_pks).order_by("pk")
     counters = accounts.values_list("pk", "balance", "held", "used_quota", "request_count")
     return list(place), {
         "accounts": {pk: tuple(row) for pk, *row in counters},
@@ -59,9 +63,15 @@ def view(account_ids: Iterable[int], code_ids: Iterable[int]) -> tuple[list[int]
             for run in BulkTopUp.objects.with_reversals().filter(pk__in=runs).order_by("pk")
         ],
         "usage": {pk: (*row, place.get(entry)) for pk, *row, entry in usage},
+        "batches": {pk: tuple(row) for pk, *row in made},
         "codes": {
-            pk: tuple(row) for pk, *row in codes.values_list("pk", "quota", "status", "redeemed_by_id")
+            pk: tuple(row)
+            for pk, *row in codes.values_list("pk", "batch_id", "status", "used_count", "redeemed_by_id")
         },
+        "redemptions": [
+            (*row, place.get(entry))
+            for *row, entry in redemptions.values_list("code_id", "number", "user_id", "entry_id")
+        ],
     }
 
 

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(scope="module")
 def web(django_db_setup: None) -> Iterator[WebProcess]:
-    with web_processes(1, API_REQUESTS_PER_TOKEN="1000000000", API_REQUESTS_PER_ADDRESS="1000000000") as [
-        server
-    ]:
+    limits = ("API_REQUESTS_PER_TOKEN", "API_REQUESTS_PER_ADDRESS")
+    failures = ("REDEEM_FAILURES_PER_USER", "REDEEM_FAILURES_PER_ADDRESS", "REDEEM_FAILURES_IN_ALL")
+    with web_processes(1, **dict.fromkeys((*limits, *failures), "1000000000")) as [server]:
         yield server
 
 

@@ -5,6 +5,7 @@ from django.db import IntegrityError
 from hypothesis.stateful import run_state_machine_as_test
 
 from billing.services import calls, refunds
+from redemption.services import redeeming
 from tests.stateful.effort import effort
 from tests.stateful.services.base import World
 from tests.stateful.services.machine import ServicesMachine
@@ -26,6 +27,11 @@ def test_the_services_do_what_the_model_says(world) -> None:
 FAULTS = {
     "a call is charged as often as it is handed in": (calls, "find_charged", lambda _batch, _ids: {}),
     "more is refunded than was charged": (refunds, "refunded", lambda _call: 0),
+    "a code is redeemed however often it was and whatever became of it": (
+        *(redeeming, "_obstacle"),
+        lambda *_what: "",
+    ),
+    "a person uses codes as often as others may": (redeeming, "_personal_obstacle", lambda *_what: ""),
 }
 
 

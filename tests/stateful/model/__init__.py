@@ -32,5 +32,10 @@ class Ledger(People, Movements, Corrections, Codes, Calls):
             ],
             "runs": self.runs(),
             "usage": {pk: (u.account_id, u.token_id, u.quota, u.entry) for pk, u in self.usage.items()},
-            "codes": {pk: (c.quota, c.status, c.redeemed_by) for pk, c in self.codes.items()},
+            "batches": {pk: (b.status, *self.batch_figures(pk)) for pk, b in self.batches.items()},
+            "codes": {
+                pk: (c.batch_id, c.status, len(c.users), c.users[-1] if c.users else None)
+                for pk, c in self.codes.items()
+            },
+            "redemptions": [(r.code_id, r.number, r.account_id, r.entry) for r in self.redemptions],
         }

@@ -3,7 +3,18 @@
 import copy
 from dataclasses import dataclass, field
 
-from tests.stateful.model.rows import MAX_QUOTA, Account, Code, Entry, Hold, RefusalError, Token, Usage
+from tests.stateful.model.rows import (
+    MAX_QUOTA,
+    Account,
+    Batch,
+    Code,
+    Entry,
+    Hold,
+    Redemption,
+    RefusalError,
+    Token,
+    Usage,
+)
 
 
 @dataclass
@@ -15,7 +26,9 @@ class Books:
     holds: dict[str, Hold] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     usage: dict[str, Usage] = field(default_factory=dict)
+    batches: dict[int, Batch] = field(default_factory=dict)
     codes: dict[int, Code] = field(default_factory=dict)
+    redemptions: list[Redemption] = field(default_factory=list)
     keys: dict[str, int] = field(default_factory=dict)
     """Idempotency keys, and which entry each stands for."""
 

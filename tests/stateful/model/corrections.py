@@ -5,7 +5,7 @@ import copy
 from tests.stateful.model.books import Books, movement
 from tests.stateful.model.rows import RefusalError, Undone
 
-_REVERSIBLE = {"top_up", "adjustment", "refund"}
+_REVERSIBLE = {"top_up", "adjustment", "refund", "redemption"}
 
 
 class Corrections(Books):

@@ -1,7 +1,7 @@
 """What there is: people's accounts, tokens, codes, and what happened. Everything is in quota units."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -80,10 +80,34 @@ class Usage:
 
 
 @dataclass
-class Code:
+class Batch:
+    """What codes have in common that were made together."""
+
     quota: int
+    uses_per_code: int = 1
+    uses_per_user: int = 1
+    is_once_per_user: bool = False
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    status: str = "ready"
+
+
+@dataclass
+class Code:
+    batch_id: int
     status: str = "enabled"
-    redeemed_by: int | None = None
+    users: list[int] = field(default_factory=list)
+    """Who has redeemed it, in their order."""
+
+
+@dataclass(frozen=True)
+class Redemption:
+    code_id: int
+    number: int
+    """Which use of the code."""
+    account_id: int
+    entry: int
+    """Which of all entries it made."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -198,7 +198,7 @@ class HttpBase(RuleBasedStateMachine):
         return answer or {}, expected
 
 
-def not_found() -> None:
+def not_found() -> NoReturn:
     raise RefusalError("not_found")
 
 

@@ -1,4 +1,4 @@
-"""Top-ups, adjustments and codes."""
+"""Top-ups and adjustments."""
 
 import copy
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from accounts.services.idempotency import forget_idempotency_records
-from redemption.models import RedemptionCode
-from tests.stateful.model.rows import Code, Item, RefusalError
-from tests.stateful.over_http.base import HttpBase, Key, Made, Pick
+from tests.stateful.model.rows import Item, RefusalError
+from tests.stateful.over_http.base import HttpBase, Key, Pick
 
 Leaves = st.none() | st.sampled_from([-1, 0, 1]) | st.integers(0, 60)
 """Quota units beside those that calls hold."""
@@ -76,43 +75,6 @@ class MovementRules(HttpBase):
 
         body = {"quota": change, "memo": "a correction"}
         self._movement(f"/users/{pk}/adjustments", body, key, in_model)
-
-    @rule(quota=st.integers(1, 100), count=st.integers(1, 2), key=Key)
-    @precondition(lambda self: len(self.codes) < 6)
-    def make_codes(self, quota: int, count: int, key: int | None) -> None:
-        body = {"name": "a batch", "quota": quota, "count": count}
-        batch = self._ask("POST", "/code-batches", body, key, lambda: None)
-        if batch is not None:
-            pks = (
-                RedemptionCode.objects.filter(batch_id=batch["id"])
-                .order_by("pk")
-                .values_list("pk", flat=True)
-            )
-            for pk, text in zip(pks, batch["codes"], strict=True):
-                self.codes.append(Made(pk, text))
-                self.ledger.codes[pk] = Code(quota)
-
-    @rule(user=Pick, code=Pick | st.none(), key=Key)
-    @precondition(lambda self: self.codes)
-    def redeem(self, user: int, code: int | None, key: int | None) -> None:
-        """None stands for a code that nobody made."""
-        pk = self._user(user)
-        nobodys = Made(0, "0000-0000-0000-0000")
-        made = nobodys if code is None else self.codes[code % len(self.codes)]
-        self._movement(
-            "/redemptions", {"code": made.text}, key, lambda: self.ledger.redeem(made.pk, pk), asker=pk
-        )
-
-    @rule(code=Pick, status=st.sampled_from(["enabled", "disabled"]))
-    @precondition(lambda self: self.codes)
-    def enable_or_disable_code(self, code: int, status: str) -> None:
-        pk = self.codes[code % len(self.codes)].pk
-
-        def in_model() -> None:
-            if not self.ledger.set_code_status(pk, status):
-                raise RefusalError("code_used")
-
-        self._ask("PATCH", f"/codes/{pk}", {"status": status}, None, in_model)
 
     @rule()
     @precondition(lambda self: self.answers)

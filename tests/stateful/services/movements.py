@@ -1,28 +1,19 @@
-"""Top-ups, adjustments and codes."""
-
-from collections.abc import Callable
+"""Top-ups and adjustments."""
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import rule
 
 from billing.services import accounts, bulk
 from oneapi_admin.lib.errors import DomainError
-from redemption import services as codes
-from redemption.models import RedemptionCode
-from tests.stateful.model.rows import MAX_QUOTA, Code, Item
+from tests.stateful.model.rows import MAX_QUOTA, Item
 from tests.stateful.services.base import Key, Pick, ServicesBase, agree
 
 Given = st.integers(-1, 60) | st.integers(1, 60) | st.sampled_from([MAX_QUOTA - 20, MAX_QUOTA + 1])
-Worth = st.integers(1, 60) | st.just(MAX_QUOTA)
 Leaves = st.none() | st.sampled_from([-1, 0, 1]) | st.integers(0, 60)
 """Quota units beside those that calls hold."""
 TopUps = st.lists(
     st.tuples(Pick | st.sampled_from(["nobody", "an operator"]), Given, Key), min_size=1, max_size=4
 )
-
-
-def _with_spaces(text: str) -> str:
-    return text.replace("-", " ")
 
 
 class MovementRules(ServicesBase):
@@ -63,46 +54,6 @@ class MovementRules(ServicesBase):
                 at=self.now,
             ),
         )
-
-    @rule(quota=Worth, count=st.integers(1, 2))
-    @precondition(lambda self: len(self.codes) < 6)
-    def make_codes(self, quota: int, count: int) -> None:
-        batch, texts = codes.create_batch(
-            actor=self.world.admin, name="a batch", quota=quota, count=count, at=self.now
-        )
-        pks = RedemptionCode.objects.filter(batch=batch).order_by("pk").values_list("pk", flat=True)
-        for pk, text in zip(pks, texts, strict=True):
-            self.codes.append((pk, text))
-            self.ledger.codes[pk] = Code(quota)
-
-    @rule(
-        user=Pick,
-        code=Pick | st.none(),
-        write=st.sampled_from([str, str.lower, _with_spaces]),
-        changed=st.none() | st.booleans(),
-    )
-    @precondition(lambda self: self.codes)
-    def redeem(self, user: int, code: int | None, write: Callable[[str], str], changed: bool | None) -> None:
-        """
-        :param code: None stands for one that nobody made
-        :param changed: whether it is enabled or disabled afterwards; None for neither
-        """
-        person = self._user(user)
-        pk, text = (None, "0000-0000-0000-0000") if code is None else self.codes[code % len(self.codes)]
-        self._movement(
-            lambda: self.ledger.redeem(pk, person.pk),
-            lambda: codes.redeem(code=write(text), user=person, at=self.now),
-        )
-        if code is not None and changed is not None:
-            self.enable_or_disable_code(code, changed)
-
-    @rule(code=Pick, is_enabled=st.booleans())
-    @precondition(lambda self: self.codes)
-    def enable_or_disable_code(self, code: int, is_enabled: bool) -> None:
-        pk, _text = self.codes[code % len(self.codes)]
-        row = RedemptionCode.objects.get(pk=pk)
-        is_so = codes.set_code_status(actor=self.world.admin, code=row, is_enabled=is_enabled)
-        assert is_so == self.ledger.set_code_status(pk, "enabled" if is_enabled else "disabled")
 
     def _top_up_many(self, wanted: list[Item]) -> None:
         expected, results = agree(

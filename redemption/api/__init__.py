@@ -1,0 +1,1 @@
+"""Redeeming codes, and for operators making them and following what became of them."""
