@@ -147,6 +147,11 @@ _VALUES: dict[str, dict[str, str | Promise]] = {
         **{status.value: status.label for status in UserStatus},
         "manually_disabled": gettext_lazy("Disabled by an operator"),
         "auto_disabled": gettext_lazy("Disabled automatically"),
+        "creating": gettext_lazy("Being made"),
+        "ready": gettext_lazy("Ready"),
+        "revoked": gettext_lazy("Revoked"),
+        "cancelled": gettext_lazy("Cancelled"),
+        "failed": gettext_lazy("Failed"),
     },
 }
 _FIELDS: dict[str, str | Promise] = {
@@ -161,6 +166,7 @@ _FIELDS: dict[str, str | Promise] = {
     "email": gettext_lazy("e-mail"),
     "events": gettext_lazy("events"),
     "expires_at": gettext_lazy("expires"),
+    "format": gettext_lazy("format"),
     "group": gettext_lazy("group"),
     "groups": gettext_lazy("groups"),
     "host": gettext_lazy("address"),
@@ -181,6 +187,11 @@ _FIELDS: dict[str, str | Promise] = {
     "role": gettext_lazy("role"),
     "scopes": gettext_lazy("scopes"),
     "status": gettext_lazy("status"),
+    "tag": gettext_lazy("tag"),
     "url_replaced": gettext_lazy("address replaced"),
+    "uses_per_code": gettext_lazy("uses of each code"),
+    "uses_per_user": gettext_lazy("uses of a code by one person"),
+    "valid_from": gettext_lazy("valid from"),
+    "valid_until": gettext_lazy("valid until"),
     "weight": gettext_lazy("weight"),
 }

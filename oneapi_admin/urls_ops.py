@@ -15,7 +15,7 @@ from billing.views import (
     ops_webhooks,
 )
 from oneapi_admin.health import views as ops_health
-from redemption import ops_views as ops_codes
+from redemption.views import ops_batches, ops_codes, ops_downloads, ops_redemptions
 
 app_name = "ops"
 urlpatterns = [
@@ -45,9 +45,22 @@ urlpatterns = [
     path("prices/withdraw/", ops_prices.price_withdraw, name="price-withdraw"),
     path("prices/history/", ops_prices.price_history, name="price-history"),
     path("prices/groups/", ops_prices.group_set, name="group-set"),
-    path("codes/", ops_codes.codes, name="codes"),
-    path("codes/new/", ops_codes.code_create, name="code-create"),
-    path("codes/<int:pk>/", ops_codes.code_detail, name="code-detail"),
+    path("codes/", ops_batches.batches, name="codes"),
+    path("codes/find/", ops_batches.find, name="code-find"),
+    path("codes/new/", ops_batches.batch_create, name="code-create"),
+    path("codes/redemptions/", ops_redemptions.redemptions, name="code-redemptions"),
+    path("codes/number/<int:pk>/", ops_codes.code_number, name="code-number"),
+    path("codes/<int:pk>/", ops_batches.batch_detail, name="code-detail"),
+    path("codes/<int:pk>/progress/", ops_batches.batch_progress, name="code-progress"),
+    path("codes/<int:pk>/cancel/", ops_batches.batch_cancel, name="code-cancel"),
+    path("codes/<int:pk>/retry/", ops_batches.batch_retry, name="code-retry"),
+    path("codes/<int:pk>/status/", ops_batches.batch_status, name="code-batch-status"),
+    path("codes/<int:pk>/revoke/", ops_batches.batch_revoke, name="code-revoke"),
+    path("codes/<int:pk>/download/", ops_downloads.download, name="code-download"),
+    path("codes/<int:pk>/show/", ops_downloads.show, name="code-show"),
+    path("codes/<int:pk>/qr/", ops_downloads.qr, name="code-qr"),
+    path("codes/<int:pk>/forget/", ops_downloads.forget, name="code-forget"),
+    path("codes/<int:batch_pk>/<int:pk>/", ops_codes.code_history, name="code-history"),
     path("codes/<int:batch_pk>/<int:pk>/status/", ops_codes.code_status, name="code-status"),
     path("ledger/", ops_ledger.ledger, name="ledger"),
     path("ledger/export/", ops_ledger.ledger_export, name="ledger-export"),

@@ -4,7 +4,7 @@ from django.urls import path
 
 from accounts import views as accounts
 from billing.views import overview, statement, tokens, usage
-from redemption import views as redemption
+from redemption.views import redeem as redemption
 
 app_name = "portal"
 urlpatterns = [

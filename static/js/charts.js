@@ -1,4 +1,4 @@
-// Draws <c-chart>: its labels and series stand in the two JSON scripts after the canvas.
+// Draws <c-chart>: its labels and series stand in the canvas’s attributes, as JSON.
 (() => {
   const hues = { light: ["#1c64b4", "#0f8a6a", "#b8720a", "#8a4fc0", "#c2413b", "#5b6b7c", "#0b88a6", "#7d8a12"],
     dark: ["#6fabee", "#4fc3a1", "#e5ab4b", "#bd94e8", "#ee8a83", "#a3b1bf", "#5cc3dc", "#bcc756"] };
@@ -6,7 +6,7 @@
 
   const draw = (canvas) => {
     charts.get(canvas)?.destroy();
-    const [labels, series] = [...canvas.closest(".chart").parentElement.querySelectorAll("script[type='application/json']")].map((node) => JSON.parse(node.textContent));
+    const [labels, series] = [canvas.dataset.labels, canvas.dataset.series].map((text) => JSON.parse(text));
     const style = getComputedStyle(document.documentElement);
     const palette = hues[document.documentElement.dataset.bsTheme] || hues.light;
     const { chart: kind, unit = "" } = canvas.dataset;

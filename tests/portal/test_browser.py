@@ -13,8 +13,16 @@ from pytest_django.live_server_helper import LiveServer
 from accounts.models import AccessToken, Token, User
 from accounts.services.access_tokens import create_access_token
 from billing.services.calls import settle
-from redemption.services import create_batch
-from tests.factories import NOON, balance_of, make_channel, make_root, make_token, make_user, settlement
+from tests.factories import (
+    NOON,
+    balance_of,
+    make_channel,
+    make_code,
+    make_codes,
+    make_token,
+    make_user,
+    settlement,
+)
 from tests.support.looks import LOOKS
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -27,6 +35,7 @@ PAGES = [
     "/usage/?since=2026-03-02&until=2026-03-01",
     "/statement/",
     "/redeem/",
+    "/redeem/?code=7K3M-9PQR-2ABC-XY4Z-0",
     "/settings/",
     "/settings/access-tokens/new/",
 ]
@@ -66,8 +75,7 @@ def _spend(person: User) -> None:
 
 
 def _one_code() -> str:
-    _batch, [code] = create_batch(actor=make_root(), name="b", quota=2_500_000, count=1, at=NOON)
-    return code
+    return make_code(quota=2_500_000)
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
@@ -155,7 +163,7 @@ def test_a_code_redeemed_on_the_overview_changes_the_balance_at_once(
     view.get_by_role("button", name="Redeem").click()
 
     expect(view.locator("#available")).to_have_text("$15.00")
-    expect(view.locator("#list").get_by_text(f"Redeemed code …{code[-4:]}")).to_be_visible()
+    expect(view.locator("#list").get_by_text(f"Redeemed code …{code[15:19]}")).to_be_visible()
     view.get_by_label("Code", exact=True).fill(code)
     view.get_by_role("button", name="Redeem").click()
     expect(view.get_by_text("This code cannot be redeemed.")).to_be_visible()
@@ -170,7 +178,111 @@ def test_a_code_redeemed_on_its_own_page_joins_the_list_there(
     view.get_by_role("button", name="Redeem", exact=True).click()
 
     expect(view.locator("#available")).to_have_text("$15.00")
-    expect(view.locator("#list").get_by_text(f"…{code[-4:]}")).to_be_visible()
+    expect(view.locator("#list").get_by_text(f"…{code[15:19]}")).to_be_visible()
+
+
+def test_a_code_is_formatted_and_checked_while_it_is_typed(
+    view: Page, live_server: LiveServer, person: User
+) -> None:
+    code = _one_code()
+    field, check = view.get_by_label("Code", exact=True), view.locator("[data-code-check]")
+    sent: list[str] = []
+    view.on("request", lambda request: sent.append(request.method) if request.method == "POST" else None)
+    view.goto(f"{live_server.url}/redeem/")
+    field.press_sequentially(code[:9].replace("-", "").lower().replace("0", "o").replace("1", "l"))
+    expect(field).to_have_value(code[:9])
+    expect(check).to_have_text("9 characters are missing.")
+    field.press_sequentially(code[9:-1].replace("-", ""))
+    expect(check).to_have_text("1 character is missing.")
+    field.press_sequentially("A" if code[-1] != "A" else "B")
+    expect(check).to_have_text("There is a typing error: the last character does not fit the others.")
+    field.press("Enter")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_be_focused()
+    field.press("Backspace")
+    field.press_sequentially(code[-1])
+    expect(check).to_have_text("The code is complete.")
+    assert sent == []
+    field.press("Enter")
+
+    expect(view.get_by_text("$5.00 was added")).to_be_visible()
+    assert balance_of(person) == 7_500_000
+
+
+def test_the_caret_stays_where_somebody_mends_a_code(view: Page, live_server: LiveServer) -> None:
+    field = view.get_by_label("Code", exact=True)
+
+    def caret() -> int:
+        return int(field.evaluate("input => input.selectionStart"))
+
+    view.goto(f"{live_server.url}/redeem/")
+    field.press_sequentially("7K3M9PQR2")
+    for _ in range(6):
+        field.press("ArrowLeft")
+    field.press("Backspace")  # between the first group and the second there is a dash
+    expect(field).to_have_value("7K39-PQR2")
+    assert caret() == 3
+    field.press_sequentially("m")
+    expect(field).to_have_value("7K3M-9PQR-2")
+    assert caret() == 5
+    field.press("Home")
+    field.press("Delete")
+    expect(field).to_have_value("K3M9-PQR2")
+    assert caret() == 0
+
+
+@pytest.mark.parametrize(
+    ("pasted", "shown", "said"),
+    [
+        ("  7k3m – 9pqr – 2abc – xy4z – 0 ", "7K3M-9PQR-2ABC-XY4Z-0", "There is a typing error"),
+        ("０１ＡＢ", "01AB", "13 characters are missing."),
+        ("7K3M9PQR2ABCXY4Z0ZZ", "7K3M-9PQR-2ABC-XY4Z-0ZZ", "This is 2 characters too long."),
+        ("7K3M-9PQU", "7K3M-9PQU", "“U” occurs in no code."),
+        ("0123456789abcdef0123456789ABCDEF", "0123456789abcdef0123456789ABCDEF", "The code is complete."),
+        ("0123456789abcdef0123456789abcd", "0123456789abcdef0123456789abcd", "2 characters are missing."),
+    ],
+)
+def test_a_code_may_be_pasted_in_any_form(
+    view: Page, live_server: LiveServer, pasted: str, shown: str, said: str
+) -> None:
+    view.goto(f"{live_server.url}/redeem/")
+
+    view.get_by_label("Code", exact=True).fill(pasted)
+
+    expect(view.get_by_label("Code", exact=True)).to_have_value(shown)
+    expect(view.locator("[data-code-check]")).to_contain_text(said)
+
+
+def test_page_and_server_agree_about_every_check_character(
+    view: Page, live_server: LiveServer, person: User
+) -> None:
+    codes = make_codes(count=40)
+    said = view.locator("[data-code-check]")
+    view.goto(f"{live_server.url}/redeem/")
+
+    for code in codes:
+        view.get_by_label("Code", exact=True).fill(code)
+        expect(said).to_have_text("The code is complete.")
+        swapped = code[1] + code[0] + code[2:]
+        view.get_by_label("Code", exact=True).fill(swapped)
+        expect(said).to_contain_text("typing error" if swapped != code else "complete")
+
+
+def test_a_link_fills_the_code_in_and_does_not_stay_in_the_address(
+    view: Page, live_server: LiveServer, person: User
+) -> None:
+    code = _one_code()
+    view.goto(f"{live_server.url}/redeem/?code={code}")
+
+    expect(view.get_by_text("Your link has filled the code in")).to_be_visible()
+    expect(view.get_by_role("button", name="Redeem", exact=True)).to_be_focused()
+    assert view.url == f"{live_server.url}/redeem/"
+    assert balance_of(person) == 5_000_000
+    view.keyboard.press("Enter")
+    expect(view.locator("#available")).to_have_text("$15.00")
+    expect(view.get_by_text("Your link has filled the code in")).to_have_count(0)
+    view.goto(f"{live_server.url}/statement/")
+    expect(view.locator("#list").get_by_text("+$5.00")).to_be_visible()
 
 
 def test_filters_and_details_work_in_place(view: Page, live_server: LiveServer, person: User) -> None:

@@ -19,6 +19,7 @@ class RedeemForm(forms.Form):
                 "autocapitalize": "characters",
                 "spellcheck": "false",
                 "class": "code-input",
+                "enterkeyhint": "go",
             }
         ),
     )

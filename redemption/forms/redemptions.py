@@ -1,0 +1,33 @@
+"""Finding redemptions."""
+
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class RedemptionFilterForm(forms.Form):
+    """What the list of redemptions is narrowed to; days are whole ones, in the site's time zone."""
+
+    user = forms.CharField(label=_("User name or number"), max_length=64, required=False)
+    batch = forms.IntegerField(label=_("Batch"), min_value=1, max_value=2**63 - 1, required=False)
+    since = forms.DateField(label=_("From"), required=False)
+    until = forms.DateField(label=_("To"), required=False)
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """As ``redemption.queries.redemptions`` takes them; the form has to be valid."""
+        data = self.cleaned_data
+        since, until = data["since"], data["until"]
+        return {
+            "redeemer": data["user"],
+            "batch_id": data["batch"],
+            "since": since and _midnight(since),
+            "until": until and _midnight(until + timedelta(days=1)),
+        }
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
