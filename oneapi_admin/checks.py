@@ -22,6 +22,20 @@ def check_secrets(**_kwargs: Any) -> list[CheckMessage]:
 
 
 @register("oneapi_admin")
+def check_code_export(**_kwargs: Any) -> list[CheckMessage]:
+    """Codes that nobody can ever read are of no use."""
+    if not settings.CODE_EXPORT_HOURS > 0:
+        return [
+            checks.Error(
+                "CODE_EXPORT_HOURS is not more than 0.",
+                hint="It is how long new codes can be downloaded; 24 by default.",
+                id="oneapi_admin.E002",
+            )
+        ]
+    return []
+
+
+@register("oneapi_admin")
 def check_debug(**_kwargs: Any) -> list[CheckMessage]:
     """DEBUG shows settings and source to anyone who meets an error page."""
     if settings.DEBUG:

@@ -26,7 +26,14 @@ RUNTIME_DIR = runtime_dir(DATA_DIR)
 
 SECRET_KEY = secret(env, "SECRET_KEY") or generated_secret(DATA_DIR / "secret_key")
 SECRET_KEY_FALLBACKS = [key for key in secret(env, "SECRET_KEY_FALLBACKS").split(",") if key]
-CODE_SECRET = secret(env, "CODE_SECRET") or SECRET_KEY
+# Codes are hashed with a secret of their own: the codes that are out there outlive a new SECRET_KEY.
+CODE_SECRET = secret(env, "CODE_SECRET")
+CODE_SECRET_FALLBACKS = [key for key in secret(env, "CODE_SECRET_FALLBACKS").split(",") if key]
+if not CODE_SECRET and secret(env, "SECRET_KEY"):  # of many machines, all have to come to the same
+    CODE_SECRET, CODE_SECRET_FALLBACKS = SECRET_KEY, SECRET_KEY_FALLBACKS
+CODE_SECRET = CODE_SECRET or generated_secret(DATA_DIR / "code_secret")
+# How long new codes can be read in clear.
+CODE_EXPORT_HOURS = env.float("CODE_EXPORT_HOURS", 24.0)
 DEBUG = env.bool("DEBUG", False)
 BASE_URL = env.str("BASE_URL", "").rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
@@ -193,6 +200,14 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 API_REQUESTS_PER_TOKEN = env.int("API_REQUESTS_PER_TOKEN", 600)
 API_REQUESTS_PER_ADDRESS = env.int("API_REQUESTS_PER_ADDRESS", 1200)
 
+# Wrong codes that are looked at within an hour: of one person, from one address, and of all together.
+REDEEM_FAILURES_PER_USER = env.int("REDEEM_FAILURES_PER_USER", 10)
+REDEEM_FAILURES_PER_ADDRESS = env.int("REDEEM_FAILURES_PER_ADDRESS", 30)
+REDEEM_FAILURES_IN_ALL = env.int("REDEEM_FAILURES_IN_ALL", 1000)
+# What within an hour makes an attack: refusals in all, or throttled attempts of one person or address.
+CODE_ATTACK_REFUSALS = env.int("CODE_ATTACK_REFUSALS", 100)
+CODE_ATTACK_THROTTLED = env.int("CODE_ATTACK_THROTTLED", 20)
+
 # --- People -----------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
@@ -274,6 +289,14 @@ CELERY_BEAT_SCHEDULE = {
     "refresh-balances": {"task": "billing.refresh_balances", "schedule": 600.0, "options": {"expires": 600}},
     "deliver-webhooks": {"task": "billing.deliver_webhooks", "schedule": 5.0, "options": {"expires": 5}},
     "forget-deliveries": {"task": "billing.forget_deliveries", "schedule": crontab(minute="23")},
+    "resume-making": {"task": "redemption.resume_making", "schedule": 30.0, "options": {"expires": 30}},
+    "forget-sealed-codes": {
+        "task": "redemption.forget_sealed_codes",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "watch-attacks": {"task": "redemption.watch_attacks", "schedule": 15.0, "options": {"expires": 15}},
+    "forget-attempts": {"task": "redemption.forget_attempts", "schedule": crontab(minute="53")},
     "audit-ledger": {"task": "billing.audit_ledger", "schedule": crontab(hour="3", minute="17")},
     "audit-ledger-in-full": {
         "task": "billing.audit_ledger",

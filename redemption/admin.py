@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from accounts.admin import ReadOnlyAdmin
-from redemption.models import CodeBatch, RedemptionCode
+from redemption.models import CodeBatch, Redemption, RedemptionCode
 
 
 @admin.register(CodeBatch)
@@ -14,6 +14,11 @@ class CodeBatchAdmin(ReadOnlyAdmin):
 
 @admin.register(RedemptionCode)
 class RedemptionCodeAdmin(ReadOnlyAdmin):
-    list_display = ("__str__", "batch", "quota", "status", "redeemed_by", "redeemed_at")
+    list_display = ("__str__", "batch", "status", "used_count", "redeemed_by", "redeemed_at")
     list_filter = ("status",)
     exclude = ("digest",)
+
+
+@admin.register(Redemption)
+class RedemptionAdmin(ReadOnlyAdmin):
+    list_display = ("code", "number", "batch", "user", "entry", "created_at")

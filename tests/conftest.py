@@ -23,14 +23,17 @@ def _let_tests_empty_the_database() -> Iterator[None]:
         from accounts.models import AuditHead, SiteSettings
         from billing import triggers as ledger
         from billing.models import ApprovalSettings, ConfigVersion
+        from redemption import triggers as codes
 
         for append_only in (audit_log, ledger):
             append_only.drop_triggers(self.connection)
         ledger.unprotect_approvals(self.connection)
+        codes.unprotect_redemptions(self.connection)
         original(self, sql_list)
         for append_only in (audit_log, ledger):
             append_only.create_triggers(self.connection)
         ledger.protect_approvals(self.connection)
+        codes.protect_redemptions(self.connection)
         AuditHead.objects.create(pk=1, seal=audit_chain.seal(0, ""))
         SiteSettings.objects.create(pk=1)
         ApprovalSettings.objects.create(pk=1)

@@ -10,6 +10,8 @@ from accounts.models import Role, Token, User
 from billing.models import CallStatus, Channel, QuotaAccount, UsageSource, Webhook, WebhookEvent
 from billing.services import accounts, channels, holds, prices, tokens, webhooks
 from billing.services.settle import Settlement
+from redemption.models import CodeBatch
+from redemption.services import batches, making, sealed
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -137,3 +139,25 @@ def make_webhook(url: str = "http://127.0.0.1:9/hooks", **fields: Any) -> MadeWe
         actor=None, settings=webhooks.WebhookSettings(**settings), at=NOON
     )
     return MadeWebhook(webhook=webhook, secret=secret)
+
+
+def make_batch(actor: User | None = None, *, at: datetime = NOON, **terms: Any) -> CodeBatch:
+    """A batch with its codes, three of 500 quota units unless told otherwise."""
+    asked = batches.BatchTerms(**{"name": "spring", "quota": 500, "count": 3, **terms})
+    batch = batches.create_batch(actor=actor or make_admin(), terms=asked, at=at)
+    assert making.make_codes(batch=batch, at=at)
+    batch.refresh_from_db()
+    return batch
+
+
+def codes_in_clear(batch: CodeBatch) -> list[str]:
+    """The codes of a batch that was just made, in the order of its export."""
+    return list(sealed.open_codes(actor=None, batch=batch, how="test", at=batch.ready_at))
+
+
+def make_codes(actor: User | None = None, **terms: Any) -> list[str]:
+    return codes_in_clear(make_batch(actor, **terms))
+
+
+def make_code(**terms: Any) -> str:
+    return make_codes(count=1, **terms)[0]

@@ -40,6 +40,12 @@ class AuditAction(models.TextChoices):
     WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated", _("Webhook given a new secret")
     WEBHOOK_DELETED = "webhook.deleted", _("Webhook deleted")
     CODE_BATCH_CREATED = "code_batch.created", _("Codes created")
+    CODE_BATCH_CANCELLED = "code_batch.cancelled", _("Making of codes cancelled")
+    CODE_BATCH_RETRIED = "code_batch.retried", _("Making of codes tried again")
+    CODE_BATCH_STATUS_CHANGED = "code_batch.status_changed", _("Batch of codes enabled or disabled")
+    CODE_BATCH_REVOKED = "code_batch.revoked", _("Batch of codes revoked")
+    CODES_DOWNLOADED = "code_batch.downloaded", _("Codes downloaded")
+    CODES_FORGOTTEN = "code_batch.forgotten", _("Download of codes confirmed")
     CODE_STATUS_CHANGED = "code.status_changed", _("Code enabled or disabled")
 
     @property

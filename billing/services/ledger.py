@@ -63,20 +63,30 @@ _SAME = ("account_id", "kind", "amount", "reverses_id")
 """What a movement that is sent again has in common with the first."""
 
 
-def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
+def lock_account(batch: Batch, account_id: int) -> None:
+    """Take an account's lock until the end of the transaction, opening the account where there is none."""
+    if not lock_rows(batch, QuotaAccount, ["user_id"], [account_id]).fetchall():
+        columns = ("user_id", "balance", "held", "used_quota", "request_count")
+        insert_rows(batch, QuotaAccount, columns, [(account_id, 0, 0, 0, 0)], suffix="ON CONFLICT DO NOTHING")
+        lock_rows(batch, QuotaAccount, ["user_id"], [account_id]).fetchall()
+
+
+def post(*, postings: Sequence[Posting], at: datetime, batch: Batch | None = None) -> list[LedgerEntry]:
     """Write movements and the balances after them, all or none, inside the caller's transaction.
 
     A posting whose idempotency key already stands for the same movement is not written
     again: the first entry comes back in its place.
 
+    :param batch: the transaction, where it is not one that Django knows of
     :returns: one entry a posting, in their order
     :raises UnknownAccountError: if an account does not exist
     :raises IdempotencyKeyReusedError: if a key stands for another movement
     :raises QuotaTooLargeError: if an amount or a balance would pass 2^53 − 1
     """
-    if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError("ledger.post needs a transaction around it")
-    batch = Statements()
+    if batch is None:
+        if not connection.in_atomic_block:
+            raise transaction.TransactionManagementError("ledger.post needs a transaction around it")
+        batch = Statements()
     columns = ["user_id", "balance"]
     locked = lock_rows(batch, QuotaAccount, columns, (posting.account_id for posting in postings))
     balances: dict[int, int] = dict(locked.fetchall())

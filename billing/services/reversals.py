@@ -17,6 +17,7 @@ from oneapi_admin.lib.errors import DomainError
 REVERSIBLE = frozenset(
     {
         EntryKind.TOP_UP,
+        EntryKind.REDEMPTION,
         EntryKind.ADJUSTMENT,
         EntryKind.GRANT,
         EntryKind.REFUND,
@@ -40,11 +41,6 @@ class NotReversibleError(DomainError):
 class UsageNotReversibleError(NotReversibleError):
     message = _("This entry charged one or several calls and is not reversed as a whole.")
     remedy = _("Refund the calls, each by itself.")
-
-
-class RedemptionNotReversibleError(NotReversibleError):
-    message = _("This entry redeemed a code, which stays used.")
-    remedy = _("Take the quota back with an adjustment.")
 
 
 class ReversalNotReversibleError(NotReversibleError):
@@ -227,7 +223,6 @@ def _obstacle(
     if entry.kind not in REVERSIBLE:
         return {
             EntryKind.USAGE: UsageNotReversibleError,
-            EntryKind.REDEMPTION: RedemptionNotReversibleError,
             EntryKind.REVERSAL: ReversalNotReversibleError,
         }[EntryKind(entry.kind)]()
     if entry.pk in reversals:

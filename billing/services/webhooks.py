@@ -82,6 +82,12 @@ class _Outcome:
 # --- What happens ----------------------------------------------------------------------------
 
 
+def is_told(event: WebhookEvent) -> bool:
+    """Whether there is a webhook for an event."""
+    enabled = Webhook.objects.filter(is_enabled=True).values_list("events", flat=True)
+    return any(event in events for events in enabled)
+
+
 def emit(*, event: WebhookEvent, data: dict[str, Any], at: datetime) -> None:
     """Tell the webhooks of an event about it; call it in the transaction of its cause.
 

@@ -1,153 +1,139 @@
-"""Making codes and redeeming them."""
+"""Redeeming codes."""
 
-import secrets
-import unicodedata
+from contextlib import nullcontext
 from datetime import datetime
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import AuditAction, User
-from accounts.services import audit
+from accounts.models import User
 from billing.models import EntryKind, LedgerEntry, WebhookEvent
 from billing.services import ledger, webhooks
-from billing.services.accounts import InvalidAmountError, lock_account
 from oneapi_admin.lib.errors import DomainError
-from oneapi_admin.lib.quota import MAX_QUOTA
-from oneapi_admin.lib.secrets import keyed_digest
-from redemption.models import CodeBatch, CodeStatus, RedemptionCode
+from oneapi_admin.lib.sql import Batch, insert_rows, joined_batch, update_rows, upsert_sums
+from redemption import code_format
+from redemption.models import BatchDay, BatchState, CodeStatus, Redemption, RedemptionCode
+from redemption.services.locked_codes import count_redemptions, count_redemptions_of_batch, locked_code
+from redemption.services.secrets import code_digests
 
 logger = structlog.get_logger(__name__)
 
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's base 32: no I, L, O or U, which people misread."""
-CODE_LENGTH = 16
-MAX_BATCH = 10_000
-_READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1"})
-
 
 class CodeNotRedeemableError(DomainError):
-    """One message for unknown, used and disabled codes, so that guessing teaches nothing."""
+    """One message for unknown, used, disabled and all other such codes, so that guessing teaches nothing."""
 
     code = "code_not_redeemable"
     http_status = 409
     message = _("This code cannot be redeemed.")
-    remedy = _("Check it for typing errors. A used code is in the statement of whoever used it.")
-
-
-class BatchTooLargeError(DomainError):
-    code = "batch_too_large"
-    http_status = 422
-    message = _("A batch has between 1 and %(max)s codes.")
-
-
-def normalized(text: str) -> str:
-    """What a person meant: case, width, spaces and dashes do not matter, O is 0, I and L are 1."""
-    signs = (sign for sign in unicodedata.normalize("NFKC", text) if sign.isalnum())
-    return "".join(signs).upper().translate(_READ_AS)
-
-
-def code_digest(text: str) -> str:
-    """What a code is stored and found by."""
-    return keyed_digest("redemption.code", settings.CODE_SECRET, normalized(text))
-
-
-def create_batch(
-    *, actor: User, name: str, quota: int, count: int, at: datetime
-) -> tuple[CodeBatch, list[str]]:
-    """Make codes, all or none.
-
-    :param quota: what each code is worth, in quota units
-    :returns: the batch and the codes in clear, ``XXXX-XXXX-XXXX-XXXX``, which are stored nowhere
-    :raises InvalidAmountError: if the amount is outside 1 … 2^53 − 1
-    :raises BatchTooLargeError: if the count is outside 1 … 10,000
-    """
-    if not 0 < quota <= MAX_QUOTA:
-        raise InvalidAmountError(max=MAX_QUOTA)
-    if not 0 < count <= MAX_BATCH:
-        raise BatchTooLargeError(max=MAX_BATCH)
-    codes = [_new_code() for _ in range(count)]
-    batch = CodeBatch(name=name, quota=quota, count=count, created_by=actor, created_at=at)
-    batch.full_clean()
-    with transaction.atomic():
-        batch.save()
-        RedemptionCode.objects.bulk_create(
-            (
-                RedemptionCode(batch=batch, digest=code_digest(code), hint=code[-4:], quota=quota)
-                for code in codes
-            ),
-            batch_size=500,
-        )
-        changes = audit.differences({}, audit.values(batch, "quota", "count"))
-        audit.record(action=AuditAction.CODE_BATCH_CREATED, actor=actor, subject=batch, changes=changes)
-    return batch, codes
-
-
-def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
-    """Spend a code: mark it used and credit its quota to the user.
-
-    :param code: as typed; case, spaces and hyphens do not matter
-    :returns: the credit, in quota units
-    :raises CodeNotRedeemableError: if it is unknown, disabled or used; one message for all three
-    """
-    digest = code_digest(code)
-    with transaction.atomic():
-        lock_account(user=user)
-        claimed = RedemptionCode.objects.claim(digest=digest, user=user, at=at)
-        if claimed is None:
-            _log_refusal(digest, user)
-            raise CodeNotRedeemableError
-        posting = ledger.Posting(
-            account_id=user.pk,
-            kind=EntryKind.REDEMPTION,
-            amount=claimed.quota,
-            actor_id=user.pk,
-            memo=f"…{claimed.hint}",
-            reference=f"code:{claimed.pk}",
-            idempotency_key=f"redemption:{claimed.pk}",
-        )
-        entry = ledger.post(postings=[posting], at=at)[0]
-        webhooks.emit_movement(
-            event=WebhookEvent.CODE_REDEEMED,
-            entry=entry,
-            user=user,
-            code_id=claimed.pk,
-            code_hint=claimed.hint,
-            batch_id=claimed.batch_id,
-        )
-    return entry
-
-
-def _log_refusal(digest: str, user: User) -> None:
-    """Say in the log what the answer keeps to itself."""
-    found = RedemptionCode.objects.filter(digest=digest).first()
-    logger.warning(
-        "redemption.code_refused",
-        user_id=user.pk,
-        reason=found.status if found else "unknown",
-        code_id=found.pk if found else None,
+    remedy = _(
+        "It is unknown, used up, not valid at present, or not for you."
+        " What you redeemed yourself is in your statement; otherwise ask whoever gave you the code."
     )
 
 
-def set_code_status(*, actor: User, code: RedemptionCode, is_enabled: bool) -> bool:
-    """Disable a code or enable it again; a used one stays used.
+def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
+    """Spend a use of a code: count it and credit its quota to the user.
 
-    :returns: whether it is so now
+    The locks make it exact: the account's lets one redemption of a person through at a time, the code's
+    one of a code. Should they ever fail, the database refuses a second redemption of the same number.
+
+    :param code: as typed; case, spaces and hyphens do not matter
+    :returns: the credit, in quota units
+    :raises CodeMistypedError: if it can be no code at all
+    :raises CodeNotRedeemableError: if it is unknown, disabled, used up, outside its time, or not for this
+        person; one message for all of them
     """
-    wanted = CodeStatus.ENABLED if is_enabled else CodeStatus.DISABLED
-    with transaction.atomic():
-        locked = RedemptionCode.objects.select_for_update().get(pk=code.pk)
-        if locked.status == CodeStatus.USED:
-            return False
-        changes = audit.differences({"status": locked.status}, {"status": wanted})
-        locked.status = wanted
-        locked.save(update_fields=["status"])
-        audit.record(action=AuditAction.CODE_STATUS_CHANGED, actor=actor, subject=locked, changes=changes)
-    return True
+    digests = code_digests(code_format.read(code))
+    is_told = webhooks.is_told(WebhookEvent.CODE_REDEEMED)
+    # What webhooks are told is written through Django, in a transaction that it knows of.
+    with transaction.atomic() if is_told else nullcontext(), joined_batch() as batch:
+        ledger.lock_account(batch, user.pk)
+        found = locked_code(batch, digests)
+        obstacle = _obstacle(batch, found, user, at)
+        if found is not None and not obstacle:
+            entry = _credit(batch, found, user, at)
+            if is_told:
+                _tell(found, entry, user)
+            return entry
+    _log_refusal(found, obstacle, user)
+    raise CodeNotRedeemableError
 
 
-def _new_code() -> str:
-    symbols = [secrets.choice(ALPHABET) for _ in range(CODE_LENGTH)]
-    return "-".join("".join(symbols[start : start + 4]) for start in range(0, CODE_LENGTH, 4))
+def _obstacle(batch: Batch, code: RedemptionCode | None, user: User, at: datetime) -> str:
+    """Why a person cannot redeem a code now; empty when they can."""
+    if code is None:
+        return "unknown"
+    if code.status != CodeStatus.ENABLED:
+        return str(code.status)
+    state = code.batch.state(at)
+    return f"batch_{state}" if state != BatchState.ACTIVE else _personal_obstacle(batch, code, user)
+
+
+def _personal_obstacle(batch: Batch, code: RedemptionCode, user: User) -> str:
+    """Why others may redeem a code and this person may not."""
+    terms = code.batch
+    if terms.group and user.group != terms.group:
+        return "other_group"
+    if terms.is_once_per_user and count_redemptions_of_batch(batch, user_id=user.pk, batch_id=terms.pk):
+        return "batch_used_by_user"
+    if code.used_count and count_redemptions(batch, user_id=user.pk, code_id=code.pk) >= terms.uses_per_user:
+        return "used_by_user"
+    return ""
+
+
+def _credit(batch: Batch, code: RedemptionCode, user: User, at: datetime) -> LedgerEntry:
+    """Count a use of a locked code and write what it is worth."""
+    number = code.used_count + 1
+    posting = ledger.Posting(
+        account_id=user.pk,
+        kind=EntryKind.REDEMPTION,
+        amount=code.batch.quota,
+        actor_id=user.pk,
+        memo=f"…{code.hint}",
+        reference=f"code:{code.pk}",
+    )
+    [entry] = ledger.post(postings=[posting], at=at, batch=batch)
+    is_used_up = number == code.batch.uses_per_code
+    _count_use(batch, code, number, CodeStatus.USED if is_used_up else CodeStatus.ENABLED, user, at)
+    insert_rows(
+        batch,
+        Redemption,
+        ("code_id", "number", "batch_id", "user_id", "entry_id", "created_at"),
+        [(code.pk, number, code.batch.pk, user.pk, entry.pk, at)],
+    )
+    # The last lock: some others who redeem a code of this batch today wait for it.
+    key, sums = ("batch_id", "day", "shard"), ("redeemed_count", "used_count")
+    today = (code.batch.pk, at.date(), user.pk % BatchDay.SHARDS)
+    upsert_sums(batch, BatchDay, key, sums, [(*today, 1, int(is_used_up))])
+    return entry
+
+
+def _count_use(
+    batch: Batch, code: RedemptionCode, number: int, status: CodeStatus, user: User, at: datetime
+) -> None:
+    update_rows(
+        batch,
+        RedemptionCode,
+        ("id", "used_count", "status", "redeemed_by_id", "redeemed_at"),
+        "used_count = v.v1, status = v.v2, redeemed_by_id = v.v3, redeemed_at = v.v4",
+        [(code.pk, number, status.value, user.pk, at)],
+    )
+
+
+def _tell(code: RedemptionCode, entry: LedgerEntry, user: User) -> None:
+    webhooks.emit_movement(
+        event=WebhookEvent.CODE_REDEEMED,
+        entry=entry,
+        user=user,
+        code_id=code.pk,
+        code_hint=code.hint,
+        batch_id=code.batch.pk,
+    )
+
+
+def _log_refusal(code: RedemptionCode | None, reason: str, user: User) -> None:
+    """Say in the log what the answer keeps to itself."""
+    logger.warning(
+        "redemption.code_refused", user_id=user.pk, reason=reason, code_id=code.pk if code else None
+    )

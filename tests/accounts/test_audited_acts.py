@@ -14,9 +14,19 @@ from accounts.services.permissions import PermissionDeniedError
 from accounts.services.users import EmailTakenError
 from billing.models import Channel
 from billing.services import channels, prices, tokens, webhooks
-from redemption import services as codes
 from redemption.models import RedemptionCode
-from tests.factories import NOON, make_admin, make_channel, make_root, make_token, make_user, make_webhook
+from redemption.services import batches, codes, sealed
+from tests.factories import (
+    NOON,
+    codes_in_clear,
+    make_admin,
+    make_batch,
+    make_channel,
+    make_root,
+    make_token,
+    make_user,
+    make_webhook,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -218,16 +228,61 @@ def test_webhooks_are_audited_with_the_host_of_their_address(root: User) -> None
     ]
 
 
-def test_codes_are_audited_when_they_are_made_and_disabled(root: User) -> None:
-    codes.create_batch(actor=root, name="spring", quota=500, count=1, at=NOON)
+def test_single_codes_are_audited_when_they_are_disabled_and_enabled(root: User) -> None:
+    make_batch(count=1)
     code = RedemptionCode.objects.get()
     for is_enabled in (False, False, True):
         codes.set_code_status(actor=root, code=code, is_enabled=is_enabled)
 
     assert acts(root) == [
-        ("code_batch.created", "spring", {"quota": (None, 500), "count": (None, 1)}),
         ("code.status_changed", f"…{code.hint}", {"status": ("enabled", "disabled")}),
         ("code.status_changed", f"…{code.hint}", {"status": ("disabled", "enabled")}),
+    ]
+
+
+def test_batches_of_codes_are_audited_from_their_making_to_their_end(root: User) -> None:
+    batch = make_batch(root, count=1, tag="fair", valid_until=NOON + timedelta(1), uses_per_code=2)
+    for _ in range(2):
+        sealed.open_codes(actor=root, batch=batch, how="csv", at=NOON)
+    for _ in range(2):
+        sealed.forget_codes(actor=root, batch=batch)
+    for is_enabled in (False, False, True):
+        batches.set_batch_status(actor=root, batch=batch, is_enabled=is_enabled)
+    batches.revoke_batch(actor=root, batch=batch)
+
+    created, *rest = acts(root)
+    assert created[:2] == ("code_batch.created", "spring")
+    assert {
+        "quota": (None, 500),
+        "count": (None, 1),
+        "tag": (None, "fair"),
+        "valid_until": (None, "2026-03-03T12:00:00Z"),
+        "uses_per_code": (None, 2),
+    }.items() <= created[2].items()
+    assert rest == [
+        ("code_batch.downloaded", "spring", {"format": (None, "csv")}),
+        ("code_batch.downloaded", "spring", {"format": (None, "csv")}),
+        ("code_batch.forgotten", "spring", {}),
+        ("code_batch.status_changed", "spring", {"status": ("ready", "disabled")}),
+        ("code_batch.status_changed", "spring", {"status": ("disabled", "ready")}),
+        ("code_batch.revoked", "spring", {"status": ("ready", "revoked")}),
+    ]
+
+
+def test_batches_whose_codes_are_not_made_are_audited_when_they_are_tried_again_and_cancelled(
+    root: User,
+) -> None:
+    terms = batches.BatchTerms(name="spring", quota=5, count=1)
+    batch = batches.create_batch(actor=root, terms=terms, at=NOON)
+    batches.fail_batch(batch_id=batch.pk, reason="x")
+    batches.retry_batch(actor=root, batch=batch)
+    batches.cancel_batch(actor=root, batch=batch)
+    with pytest.raises(batches.BatchStateError):
+        batches.cancel_batch(actor=root, batch=batch)
+
+    assert acts(root)[1:] == [
+        ("code_batch.retried", "spring", {"status": ("failed", "creating")}),
+        ("code_batch.cancelled", "spring", {"status": ("creating", "cancelled")}),
     ]
 
 
@@ -264,8 +319,9 @@ def test_no_secret_is_in_the_log(root: User, person: User) -> None:
     secrets.append(channel.encrypted_key)
     hook = make_webhook("http://127.0.0.1:9/hooks?token=of-the-receiver")
     secrets += [hook.secret, "of-the-receiver", webhooks.rotate_secret(actor=root, webhook=hook.webhook)]
-    secrets += codes.create_batch(actor=root, name="b", quota=5, count=3, at=NOON)[1]
-    secrets += [code.digest for code in RedemptionCode.objects.all()]
+    in_clear = codes_in_clear(make_batch(root))
+    secrets += [*in_clear, *(code.replace("-", "") for code in in_clear)]
+    secrets += [bytes(code.digest).hex() for code in RedemptionCode.objects.all()]
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM accounts_auditevent")

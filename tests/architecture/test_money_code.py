@@ -32,6 +32,8 @@ FLOATS_BESIDE_MONEY = {
     "billing/views/overview.py": "the points of a chart",
     "billing/queries/dashboard.py": "the points of a chart",
     "billing/services/audit/session.py": "seconds between two looks",
+    "redemption/exports/cards.py": "where things stand on paper",
+    "redemption/services/attempts.py": "seconds to wait",
 }
 """Where a float is only ever drawn, or waited for."""
 

@@ -9,10 +9,21 @@ from billing.services import calls
 from billing.services.audit import audit_ledger
 from billing.services.calls import settle
 from billing.triggers import drop_triggers
-from redemption import services as redemption
-from tests.factories import NOON, admit_request, make_admin, make_channel, make_token, make_user, settlement
+from redemption.services.redeeming import redeem
+from redemption.triggers import unprotect_redemptions
+from tests.factories import (
+    NOON,
+    admit_request,
+    make_channel,
+    make_code,
+    make_codes,
+    make_token,
+    make_user,
+    settlement,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
+CODE = "redemption_redemptioncode"
 
 
 @pytest.fixture
@@ -30,8 +41,10 @@ def busy_ledger() -> None:
         ],
         at=NOON,
     )
-    _batch, codes = redemption.create_batch(actor=make_admin(), name="b", quota=77, count=2, at=NOON)
-    redemption.redeem(code=codes[0], user=user, at=NOON)
+    redeem(code=make_codes(quota=77, count=2)[0], user=user, at=NOON)
+    gift = make_code(quota=5, uses_per_code=3)
+    redeem(code=gift, user=user, at=NOON)
+    redeem(code=gift, user=make_user(), at=NOON)
 
 
 def test_a_ledger_written_by_the_services_adds_up(busy_ledger) -> None:
@@ -56,10 +69,22 @@ def test_a_ledger_written_by_the_services_adds_up(busy_ledger) -> None:
         ("UPDATE billing_usagerecord SET ledger_entry_id = 0 WHERE quota = 0", "I4"),
         ("UPDATE billing_ledgerentry SET reference = 'code:0' WHERE kind = 'redemption'", "I5"),
         ("UPDATE billing_ledgerentry SET kind = 'grant' WHERE kind = 'redemption'", "I5"),
+        (f"UPDATE {CODE} SET status = 'enabled' WHERE status = 'used'", "I5"),
+        (f"UPDATE {CODE} SET used_count = used_count + 1 WHERE used_count > 0", "I5"),
         (
-            "UPDATE redemption_redemptioncode SET status = 'enabled', redeemed_by_id = NULL, redeemed_at = NULL",
+            f"UPDATE {CODE} SET used_count = 0, redeemed_by_id = NULL, redeemed_at = NULL WHERE used_count = 2",
             "I5",
         ),
+        (f"DELETE FROM {CODE} WHERE used_count = 0", "I5"),
+        (f"UPDATE {CODE} SET status = 'disabled' WHERE used_count = 0", "I5"),
+        ("DELETE FROM redemption_redemption WHERE number = 2", "I5"),
+        ("UPDATE redemption_redemption SET user_id = 0", "I5"),
+        ("UPDATE redemption_redemption SET batch_id = 0", "I5"),
+        ("UPDATE redemption_redemption SET entry_id = 0 WHERE number = 2", "I5"),
+        ("UPDATE redemption_codebatch SET quota = quota + 1", "I5"),
+        ("UPDATE redemption_codebatch SET uses_per_code = 2 WHERE uses_per_code = 3", "I5"),
+        ("UPDATE redemption_batchday SET redeemed_count = redeemed_count + 1", "I5"),
+        ("UPDATE redemption_batchday SET used_count = used_count + 1", "I5"),
         ("UPDATE billing_usagedaily SET prompt_tokens = prompt_tokens + 1", "I6"),
         ("DELETE FROM billing_usagehourly", "I6"),
         ("UPDATE billing_usagehourly SET duration_ms = duration_ms + 1", "I6"),
@@ -71,6 +96,7 @@ def test_a_ledger_written_by_the_services_adds_up(busy_ledger) -> None:
 )
 def test_damage_is_noticed_by_its_invariant(busy_ledger, damage: str, noticed_by: str) -> None:
     drop_triggers(connection)
+    unprotect_redemptions(connection)
     with connection.cursor() as cursor:
         cursor.execute(damage)
 

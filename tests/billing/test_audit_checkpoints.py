@@ -24,8 +24,17 @@ from billing.services.audit.session import Session
 from billing.services.calls import settle
 from billing.triggers import drop_triggers
 from oneapi_admin.lib.pipeline import Pipeline
-from redemption import services as redemption
-from tests.factories import NOON, admit_request, make_admin, make_channel, make_token, make_user, settlement
+from redemption.services.redeeming import redeem
+from tests.factories import (
+    NOON,
+    admit_request,
+    make_admin,
+    make_channel,
+    make_codes,
+    make_token,
+    make_user,
+    settlement,
+)
 from tests.support.processes import ROOT, environment
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
@@ -54,8 +63,7 @@ class Desk:
             some = [settlement(self.made, self.channel, quota=quota, created_at=at) for quota in (120, 5)]
             failed = settlement(self.made, self.channel, quota=0, status="failed", created_at=at)
             settle(settlements=[*some, failed], at=at)
-        _batch, codes = redemption.create_batch(actor=self.admin, name="b", quota=77, count=2, at=NOON)
-        redemption.redeem(code=codes[0], user=self.user, at=NOON)
+        redeem(code=make_codes(self.admin, quota=77, count=2)[0], user=self.user, at=NOON)
 
 
 @pytest.fixture
@@ -138,8 +146,10 @@ def test_an_incremental_audit_reads_what_is_new_and_covers_everything(desk: Desk
         (f"UPDATE {CALL} SET ledger_entry_id = 0 WHERE id = {newest(CALL, IS_FREE)}", "I4", "call"),
         (ATTACHED_TO_OLD_ENTRY, "I4", "entry"),
         (f"UPDATE {CALL} SET ledger_entry_id = 99999999 WHERE id = {newest(CALL)}", "I4", "call"),
-        (f"UPDATE {CODE} SET quota = 1 WHERE id = {newest(CODE, IS_USED)}", "I5", "code"),
-        (f"UPDATE {ENTRY} SET reference = 'code:0' WHERE kind = 'redemption'", "I5", "entry"),
+        (f"UPDATE {CODE} SET used_count = 2 WHERE id = {newest(CODE, IS_USED)}", "I5", "code"),
+        (f"UPDATE {ENTRY} SET reference = 'code:0' WHERE kind = 'redemption'", "I5", "redemption"),
+        (f"UPDATE {ENTRY} SET kind = 'redemption' WHERE id = {oldest(ENTRY)}", "I5", "entry"),
+        ("UPDATE redemption_batchday SET redeemed_count = redeemed_count + 1", "I5", "batch"),
         (f"UPDATE {CALL} SET prompt_tokens = 99 WHERE id = {newest(CALL)}", "I6", "day"),
         (f"UPDATE {CALL} SET duration_ms = 99 WHERE id = {newest(CALL)}", "I6", "hour"),
         (f"DELETE FROM {CALL} WHERE id = {newest(CALL)}", "I7", "account"),
@@ -191,7 +201,7 @@ def test_damage_to_old_calls_and_entries_is_found_by_a_full_audit_only(
     [
         ("UPDATE billing_quotaaccount SET balance = balance - 1", "I1"),
         ("UPDATE billing_tokenquota SET held = held + 1", "I3"),
-        (f"UPDATE {CODE} SET status = 'disabled', redeemed_by_id = NULL, redeemed_at = NULL", "I5"),
+        (f"UPDATE {CODE} SET status = 'disabled' WHERE status = 'used'", "I5"),
         (f"UPDATE {ENTRY} SET kind = 'grant' WHERE kind = 'redemption'", "I5"),
         ("UPDATE billing_usagedaily SET quota = quota + 1 WHERE day = '2026-03-02'", "I6"),
         ("DELETE FROM billing_usagehourly", "I6"),

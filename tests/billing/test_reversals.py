@@ -12,13 +12,14 @@ from billing.services import accounts, ledger, refunds, reversals
 from billing.services.audit import audit_ledger
 from billing.services.calls import admit, settle
 from oneapi_admin.lib.quota import MAX_QUOTA
-from redemption.services import create_batch, redeem
+from redemption.services.redeeming import redeem
 from tests.factories import (
     NOON,
     admit_request,
     balance_of,
     make_admin,
     make_channel,
+    make_code,
     make_root,
     make_token,
     make_user,
@@ -76,6 +77,20 @@ def test_a_reversed_negative_adjustment_is_given_back() -> None:
     back = reverse(taken)
 
     assert (back.amount, balance_of(user)) == (70, 100)
+
+
+def test_what_a_code_gave_is_taken_back_as_far_as_it_is_there() -> None:
+    user = make_user()
+    whole, part = (redeem(code=make_code(quota=300), user=user, at=NOON) for _ in range(2))
+    spend(user, 100)
+
+    back = reverse(whole)
+    rest = reverse(part, allow_partial=True)
+
+    assert (back.amount, back.reference) == (-300, whole.reference)
+    assert (rest.amount, rest.shortfall) == (-200, 100)
+    assert balance_of(user) == 0
+    assert broken() == []
 
 
 def test_an_entry_is_reversed_once() -> None:
@@ -177,16 +192,13 @@ def test_giving_back_never_passes_the_largest_balance() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_calls_codes_and_reversals_are_not_reversed_and_the_error_says_what_to_do_instead() -> None:
+def test_calls_and_reversals_are_not_reversed_and_the_error_says_what_to_do_instead() -> None:
     user = make_user(balance=1_000)
     spend(user, 10)
-    _batch, [code] = create_batch(actor=make_root(), name="b", quota=5, count=1, at=NOON)
-    redeemed = redeem(code=code, user=user, at=NOON)
     reversal = reverse(top_up(user, 5))
 
     for entry, remedy in (
         (LedgerEntry.objects.get(kind=EntryKind.USAGE), "Refund the calls, each by itself."),
-        (redeemed, "Take the quota back with an adjustment."),
         (reversal, "Make a new movement, such as a top-up or an adjustment."),
     ):
         with pytest.raises(reversals.NotReversibleError) as refused:

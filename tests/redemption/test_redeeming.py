@@ -1,39 +1,43 @@
-"""Codes that become quota, once."""
+"""Codes that become quota."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Sum
+from django.test.utils import CaptureQueriesContext
 from structlog.testing import capture_logs
 
 from accounts.models import User
-from billing.models import LedgerEntry, QuotaAccount
-from billing.services.accounts import InvalidAmountError
+from billing.models import LedgerEntry
 from billing.services.audit import audit_ledger
 from billing.services.ledger import QuotaTooLargeError
 from oneapi_admin.lib.quota import MAX_QUOTA
-from redemption import services
-from redemption.models import CodeBatch, CodeStatus, RedemptionCode
-from redemption.services import ALPHABET, BatchTooLargeError, CodeNotRedeemableError
-from tests.factories import NOON, balance_of, make_admin, make_user
+from redemption import queries
+from redemption.code_format import CodeMistypedError
+from redemption.models import BatchDay, BatchStatus, CodeBatch, CodeStatus, Redemption, RedemptionCode
+from redemption.services import batches, redeeming
+from redemption.services.codes import set_code_status
+from redemption.services.redeeming import CodeNotRedeemableError
+from redemption.services.secrets import code_digests
+from tests.factories import (
+    NOON,
+    balance_of,
+    codes_in_clear,
+    make_batch,
+    make_code,
+    make_codes,
+    make_root,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def make_codes(*, quota: int = 500, count: int = 1) -> list[str]:
-    _batch, codes = services.create_batch(
-        actor=make_admin(), name="spring", quota=quota, count=count, at=NOON
-    )
-    return codes
-
-
-def make_code(**fields) -> str:
-    return make_codes(**fields)[0]
+NO_CODE = "0000-0000-0000-0000-0"
+"""As it is written, but none that was made."""
 
 
 def redeem(code: str, user: User) -> LedgerEntry:
-    return services.redeem(code=code, user=user, at=NOON)
+    return redeeming.redeem(code=code, user=user, at=NOON)
 
 
 def refusal_of(code: str, user: User | None = None) -> tuple[CodeNotRedeemableError, dict]:
@@ -57,81 +61,6 @@ def broken_invariants() -> list[str]:
     return [check.code for check in audit_ledger() if check.broken]
 
 
-def test_a_batch_has_as_many_codes_as_asked_for_all_different_and_of_one_form() -> None:
-    actor = make_admin()
-
-    batch, codes = services.create_batch(actor=actor, name="spring", quota=500, count=250, at=NOON)
-
-    assert len(set(codes)) == 250 == batch.codes.count()
-    assert all([len(part) for part in code.split("-")] == [4, 4, 4, 4] for code in codes)
-    assert set("".join(codes)) == {*ALPHABET, "-"}
-    assert (batch.name, batch.quota, batch.count) == ("spring", 500, 250)
-    assert (batch.created_by_id, batch.created_at) == (actor.pk, NOON)
-    assert set(batch.codes.values_list("quota", "status")) == {(500, "enabled")}
-
-
-def test_the_alphabet_has_none_of_the_letters_that_people_misread() -> None:
-    assert len(ALPHABET) == len(set(ALPHABET)) == 32
-    assert not set("ILOU") & set(ALPHABET)
-
-
-def test_a_code_is_kept_as_a_keyed_hash_and_its_last_four_characters(settings) -> None:
-    code = make_code()
-
-    stored = RedemptionCode.objects.get()
-    everything = all_columns_of_all_tables()
-    assert code not in everything
-    assert code.replace("-", "") not in everything
-    assert stored.hint == code[-4:]
-    assert stored.digest == services.code_digest(code)
-    settings.CODE_SECRET = "another secret"
-    assert stored.digest != services.code_digest(code)
-
-
-def test_a_used_code_is_still_nowhere_in_clear() -> None:
-    code = make_code()
-    redeem(code, make_user())
-
-    everything = all_columns_of_all_tables()
-    assert code not in everything
-    assert code.replace("-", "") not in everything
-
-
-@pytest.mark.parametrize("count", [0, -1, 10_001])
-def test_a_batch_has_between_1_and_10_000_codes(count: int) -> None:
-    with pytest.raises(BatchTooLargeError, match="10000"):
-        make_codes(count=count)
-
-    assert not CodeBatch.objects.exists()
-
-
-@pytest.mark.parametrize("quota", [0, -5, MAX_QUOTA + 1])
-def test_a_code_is_worth_between_one_unit_and_the_largest_amount(quota: int) -> None:
-    with pytest.raises(InvalidAmountError, match=str(MAX_QUOTA)):
-        make_codes(quota=quota)
-
-    assert not CodeBatch.objects.exists()
-
-
-@pytest.mark.parametrize("name", ["", "n" * 65])
-def test_a_batch_needs_a_name(name: str) -> None:
-    with pytest.raises(ValidationError):
-        services.create_batch(actor=make_admin(), name=name, quota=5, count=1, at=NOON)
-
-    assert not CodeBatch.objects.exists()
-
-
-def test_a_batch_that_cannot_be_stored_whole_is_not_stored_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = iter([*range(599), 0])  # the last of 600 is one that was made before
-    monkeypatch.setattr(services, "_new_code", lambda: f"{next(numbers):016d}")
-
-    with pytest.raises(IntegrityError):
-        make_codes(count=600)
-
-    assert not CodeBatch.objects.exists()
-    assert not RedemptionCode.objects.exists()
-
-
 def test_a_code_becomes_quota_and_names_who_took_it_and_when() -> None:
     user = make_user(balance=7)
     code = make_code(quota=500)
@@ -142,7 +71,10 @@ def test_a_code_becomes_quota_and_names_who_took_it_and_when() -> None:
     assert balance_of(user) == 507
     assert (stored.status, stored.redeemed_by_id, stored.redeemed_at) == ("used", user.pk, NOON)
     assert (entry.kind, entry.amount, entry.balance_after) == ("redemption", 500, 507)
-    assert (entry.reference, entry.memo) == (f"code:{stored.pk}", f"…{code[-4:]}")
+    assert (entry.reference, entry.memo) == (f"code:{stored.pk}", f"…{code[-6:-2]}")
+    [redemption] = Redemption.objects.all()
+    assert (redemption.code_id, redemption.number, redemption.user_id) == (stored.pk, 1, user.pk)
+    assert (redemption.entry_id, redemption.batch_id) == (entry.pk, stored.batch_id)
     assert broken_invariants() == []
 
 
@@ -172,7 +104,7 @@ def test_a_used_code_is_refused_and_the_balances_stay() -> None:
 
     for user in (late, first):
         with pytest.raises(CodeNotRedeemableError):
-            services.redeem(code=code, user=user, at=NOON + timedelta(days=1))
+            redeeming.redeem(code=code, user=user, at=NOON + timedelta(days=1))
 
     assert (balance_of(first), balance_of(late)) == (500, 7)
     assert RedemptionCode.objects.get().redeemed_at == NOON
@@ -199,36 +131,160 @@ def test_a_used_code_is_refused_and_the_balances_stay() -> None:
         "ﬁ" * 8,
     ],
 )
-def test_what_is_no_code_at_all_is_refused_like_any_other(code: str) -> None:
+def test_what_can_be_no_code_is_refused_without_a_look_at_any(code: str) -> None:
     make_code()
     user = make_user(balance=7)
 
-    error, line = refusal_of(code, user)
+    with CaptureQueriesContext(connection) as context, pytest.raises(CodeMistypedError) as refused:
+        redeem(code, user)
 
-    assert error.http_status == 409
-    assert line["reason"] == "unknown"
+    assert refused.value.http_status == 422
+    assert len(context) == 0
     assert balance_of(user) == 7
 
 
-def test_guessing_teaches_nothing_and_the_log_knows_the_reason() -> None:
-    used, disabled = make_codes(count=2)
-    used_pk, disabled_pk = RedemptionCode.objects.order_by("pk").values_list("pk", flat=True)
-    redeem(used, make_user())
-    services.set_code_status(actor=None, code=RedemptionCode.objects.get(pk=disabled_pk), is_enabled=False)
+def unredeemable(case: str) -> str:
+    """A code that cannot be redeemed, for one reason or another."""
+    terms = {
+        "scheduled": {"valid_from": NOON + timedelta(hours=1)},
+        "expired": {"valid_until": NOON + timedelta(seconds=1)},
+        "other_group": {"group": "vip"},
+    }
+    batch = make_batch(count=1, at=NOON - timedelta(days=1), **terms.get(case.removeprefix("batch_"), {}))
+    [code], [stored] = codes_in_clear(batch), batch.codes.all()
+    match case:
+        case "unknown":
+            return NO_CODE
+        case "used":
+            redeem(code, make_user())
+        case "disabled":
+            set_code_status(actor=None, code=stored, is_enabled=False)
+        case "batch_disabled":
+            batches.set_batch_status(actor=make_root(), batch=batch, is_enabled=False)
+        case "batch_revoked":
+            batches.revoke_batch(actor=make_root(), batch=batch)
+        case "batch_expired":
+            CodeBatch.objects.filter(pk=batch.pk).update(valid_until=NOON)
+    return code
+
+
+CASES = [
+    "unknown",
+    "used",
+    "disabled",
+    "batch_disabled",
+    "batch_revoked",
+    "batch_scheduled",
+    "batch_expired",
+    "other_group",
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_guessing_teaches_nothing_and_the_log_knows_the_reason(case: str) -> None:
+    code, user = unredeemable(case), make_user(balance=7)
+
+    error, line = refusal_of(code, user)
+
+    assert (error.code, error.http_status, error.context) == ("code_not_redeemable", 409, {})
+    assert (line["event"], line["reason"], line["user_id"]) == ("redemption.code_refused", case, user.pk)
+    assert (line["code_id"] is None) == (case == "unknown")
+    assert balance_of(user) == 7
+    assert broken_invariants() == []
+
+
+def test_a_code_can_be_redeemed_from_its_first_moment_and_until_before_its_last() -> None:
+    early, late = NOON, NOON + timedelta(hours=1)
+    codes = make_codes(count=2, valid_from=early, valid_until=late, at=NOON - timedelta(days=1))
+    moments = [early - timedelta(microseconds=1), early, late - timedelta(microseconds=1), late]
+
+    def works(code: str, at: datetime) -> bool:
+        try:
+            return bool(redeeming.redeem(code=code, user=make_user(), at=at))
+        except CodeNotRedeemableError:
+            return False
+
+    assert [works(code, at) for code, at in zip([codes[0], *codes, codes[1]], moments, strict=True)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_gift_code_is_good_for_so_many_people_and_once_for_each() -> None:
+    code = make_code(quota=5, uses_per_code=3)
+    first, second, third = (make_user() for _ in range(3))
+
+    redeem(code, first)
+    assert refusal_of(code, first)[1]["reason"] == "used_by_user"
+    redeem(code, second)
+    assert RedemptionCode.objects.get().status == "enabled"
+    redeem(code, third)
+
+    assert refusal_of(code)[1]["reason"] == "used"
+    assert [balance_of(user) for user in (first, second, third)] == [5, 5, 5]
+    assert list(Redemption.objects.order_by("number").values_list("number", "user_id")) == [
+        (1, first.pk),
+        (2, second.pk),
+        (3, third.pk),
+    ]
+    stored = RedemptionCode.objects.get()
+    assert (stored.status, stored.used_count, stored.redeemed_by_id) == ("used", 3, third.pk)
+    assert broken_invariants() == []
+
+
+def test_a_person_may_use_a_code_as_often_as_its_batch_says() -> None:
+    code, user = make_code(quota=5, uses_per_code=5, uses_per_user=2), make_user()
+
+    redeem(code, user)
+    redeem(code, user)
+
+    assert refusal_of(code, user)[1]["reason"] == "used_by_user"
+    assert balance_of(user) == 10
+
+
+def test_of_a_batch_for_newcomers_each_person_gets_one_code() -> None:
+    codes, other = make_codes(count=3, is_once_per_user=True), make_code(is_once_per_user=True)
     user = make_user()
 
-    refusals = [refusal_of(code, user) for code in (used, disabled, "0000-0000-0000-0000")]
+    redeem(codes[0], user)
 
-    assert (
-        len({(error.full_text, error.code, error.http_status, str(error.context)) for error, _ in refusals})
-        == 1
-    )
-    assert [(line["reason"], line["code_id"], line["user_id"]) for _error, line in refusals] == [
-        ("used", used_pk, user.pk),
-        ("disabled", disabled_pk, user.pk),
-        ("unknown", None, user.pk),
+    assert refusal_of(codes[1], user)[1]["reason"] == "batch_used_by_user"
+    redeem(codes[1], make_user())
+    redeem(other, user)
+    assert balance_of(user) == 1000
+
+
+def test_a_code_for_a_group_is_good_for_its_people() -> None:
+    code, member = make_code(group="vip"), make_user(group="vip")
+
+    redeem(code, member)
+
+    assert balance_of(member) == 500
+
+
+def test_a_batch_whose_codes_are_not_all_there_cannot_be_redeemed() -> None:
+    batch = make_batch(count=1)
+    [code] = codes_in_clear(batch)
+    CodeBatch.objects.filter(pk=batch.pk).update(status=BatchStatus.CREATING)
+
+    assert refusal_of(code)[1]["reason"] == "batch_creating"
+
+
+def test_the_batch_sums_what_was_redeemed_on_which_day() -> None:
+    batch = make_batch(count=3)
+    codes = codes_in_clear(batch)
+
+    for code, days in zip(codes, (0, 0, 2), strict=True):
+        redeeming.redeem(code=code, user=make_user(), at=NOON + timedelta(days=days))
+
+    assert list(queries.redeemed_by_day(batch)) == [
+        (NOON.date(), 2),
+        (NOON.date() + timedelta(days=1), 0),
+        (NOON.date() + timedelta(days=2), 1),
     ]
-    assert all(line["event"] == "redemption.code_refused" for _error, line in refusals)
+    assert BatchDay.objects.aggregate(used=Sum("used_count")) == {"used": 3}
 
 
 def test_the_log_of_a_refusal_does_not_hold_the_code() -> None:
@@ -241,70 +297,62 @@ def test_the_log_of_a_refusal_does_not_hold_the_code() -> None:
     assert code.replace("-", "") not in str(line)
 
 
-def test_a_refusal_leaves_no_account_behind() -> None:
+def test_a_refusal_of_somebody_without_an_account_is_a_refusal() -> None:
     user = User.objects.create(username="signed-up")
 
-    refusal_of("0000-0000-0000-0000", user)
+    refusal_of(NO_CODE, user)
 
-    assert not QuotaAccount.objects.filter(user=user).exists()
+    assert not LedgerEntry.objects.filter(account=user.pk).exists()
 
 
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "7k9m-01qr-xyz2-3456",
-        "7K9M01QRXYZ23456",
-        "  7k9m 01qr xyz2 3456  ",
-        "7K9M-O1QR-XYZ2-3456",
-        "7k9m-olqr-xyz2-3456",
-        "7k9m-oIqr-xyz2-3456",
-        "7-K-9-M-0-1-Q-R-X-Y-Z-2-3-4-5-6",
-    ],
-)
-def test_case_spaces_hyphens_and_misread_letters_do_not_matter(monkeypatch, typed: str) -> None:
-    monkeypatch.setattr(services, "_new_code", lambda: "7K9M-01QR-XYZ2-3456")
-    make_code(quota=5)
+def typed_variants(code: str) -> list[str]:
+    plain = code.replace("-", "")
+    misread = code.replace("0", "o").replace("1", "l")
+    wide = "".join(chr(ord(symbol) + 0xFEE0) for symbol in plain)
+    return [
+        code.lower(),
+        plain,
+        f"  {code.replace('-', ' ')}\t",
+        "-".join(plain),
+        misread,
+        code.replace("1", "I").replace("0", "O"),
+        wide,
+        code.replace("-", "–"),
+    ]
+
+
+@pytest.mark.parametrize("variant", range(8))
+def test_case_width_spaces_dashes_and_misread_letters_do_not_matter(variant: int) -> None:
+    code = next(code for code in make_codes(quota=5, count=200) if {"0", "1"} <= set(code))
     user = make_user()
 
-    redeem(typed, user)
+    redeem(typed_variants(code)[variant], user)
 
     assert balance_of(user) == 5
 
 
-@pytest.mark.parametrize("typed", ["7K9M-01QR-XYZ2-345", "7K9M-01QR-XYZ2-34566", "7K9M-01QR-XYZ2-3457"])
-def test_a_code_with_a_wrong_missing_or_extra_character_is_another_code(monkeypatch, typed: str) -> None:
-    monkeypatch.setattr(services, "_new_code", lambda: "7K9M-01QR-XYZ2-3456")
-    make_code()
-
-    _error, line = refusal_of(typed)
-
-    assert line["reason"] == "unknown"
-
-
-def test_a_disabled_code_is_refused_until_it_is_enabled_again() -> None:
-    code = make_code(quota=5)
-    stored = RedemptionCode.objects.get()
+def test_a_code_of_one_api_is_taken_in_either_case_and_with_the_dashes_of_a_uuid() -> None:
+    batch, bits = make_batch(count=1), bytes.fromhex("0f1e2d3c4b5a69788796a5b4c3d2e1f0")
+    RedemptionCode.objects.update(digest=code_digests(bits)[0])
     user = make_user()
 
-    assert services.set_code_status(actor=None, code=stored, is_enabled=False)
-    refusal_of(code, user)
-    assert services.set_code_status(actor=None, code=stored, is_enabled=True)
-    redeem(code, user)
+    redeem("0F1E2D3C-4b5a-6978-8796-a5b4c3d2e1f0", user)
 
-    assert balance_of(user) == 5
+    assert balance_of(user) == batch.quota
 
 
-@pytest.mark.parametrize("is_enabled", [True, False])
-def test_a_used_code_stays_used_also_for_whoever_saw_it_before(is_enabled: bool) -> None:
-    code = make_code()
-    seen_before = RedemptionCode.objects.get()
-    redeem(code, make_user())
+def test_a_replaced_secret_still_finds_the_codes_that_were_made_with_it(settings) -> None:
+    settings.CODE_SECRET, settings.CODE_SECRET_FALLBACKS = "the old secret", []
+    old = make_code()
+    settings.CODE_SECRET, settings.CODE_SECRET_FALLBACKS = "the new secret", ["the old secret"]
+    new, user = make_code(), make_user()
 
-    changed = services.set_code_status(actor=None, code=seen_before, is_enabled=is_enabled)
+    redeem(old, user)
+    redeem(new, user)
 
-    assert not changed
-    assert RedemptionCode.objects.get().status == "used"
-    assert broken_invariants() == []
+    assert balance_of(user) == 1000
+    settings.CODE_SECRET_FALLBACKS = []
+    refusal_of(old)
 
 
 def test_a_code_that_would_pass_the_largest_balance_stays_unused() -> None:
@@ -328,7 +376,7 @@ def test_a_code_that_would_pass_the_largest_balance_stays_unused() -> None:
     [
         {"status": "used"},
         {"redeemed_at": NOON},
-        {"quota": 0},
+        {"used_count": 1},
     ],
 )
 def test_the_database_itself_refuses_a_code_that_contradicts_itself(fields) -> None:
@@ -336,3 +384,32 @@ def test_the_database_itself_refuses_a_code_that_contradicts_itself(fields) -> N
 
     with pytest.raises(IntegrityError), transaction.atomic():
         RedemptionCode.objects.update(**fields)
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE redemption_redemption SET number = 2", "DELETE FROM redemption_redemption"]
+)
+def test_the_database_itself_refuses_to_change_what_was_redeemed(change: str) -> None:
+    redeem(make_code(), make_user())
+
+    with (
+        pytest.raises(IntegrityError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(change)
+
+
+def test_the_database_itself_refuses_a_second_redemption_of_the_same_use() -> None:
+    redeem(make_code(), make_user())
+    first = Redemption.objects.get()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Redemption.objects.create(
+            code=first.code,
+            number=1,
+            batch=first.batch,
+            user=make_user(),
+            entry_id=first.entry_id + 1,
+            created_at=NOON,
+        )

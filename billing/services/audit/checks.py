@@ -13,7 +13,7 @@ TITLES: dict[str, str | Promise] = {
     "I2": _("Each entry's balance follows from the one before"),
     "I3": _("What accounts and tokens hold is the sum of their open holds"),
     "I4": _("Every usage entry is the sum of its calls"),
-    "I5": _("A code is used if and only if exactly one entry names it"),
+    "I5": _("A code is used as often as entries redeemed it, with its amount"),
     "I6": _("The daily and hourly sums equal the calls"),
     "I7": _("The counters of accounts, tokens and channels equal the calls"),
 }

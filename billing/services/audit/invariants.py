@@ -31,16 +31,37 @@ LEFT JOIN billing_quotaaccount a ON a.user_id = h.account_id WHERE a.user_id IS 
 
 _CODES = """
 SELECT 'code ' || c.id FROM redemption_redemptioncode c
-LEFT JOIN (SELECT reference, COUNT(*) AS entries, MIN(amount) AS amount, MIN(account_id) AS account_id
-           FROM billing_ledgerentry WHERE kind = 'redemption' GROUP BY reference) e
-  ON e.reference = 'code:' || c.id
-WHERE (c.status = 'used' AND (e.entries IS NULL OR e.entries <> 1 OR e.amount <> c.quota
-                              OR e.account_id <> c.redeemed_by_id))
-   OR (c.status <> 'used' AND e.entries IS NOT NULL)
+JOIN redemption_codebatch b ON b.id = c.batch_id
+LEFT JOIN (SELECT code_id, COUNT(*) AS uses, MAX(number) AS last FROM redemption_redemption
+           GROUP BY code_id) r ON r.code_id = c.id
+WHERE (c.used_count > 0 OR c.status = 'used')
+  AND (r.uses IS NULL OR r.uses <> c.used_count OR r.last <> c.used_count
+       OR c.used_count > b.uses_per_code OR (c.status = 'used') <> (c.used_count = b.uses_per_code))
+UNION ALL
+SELECT 'redemption ' || r.id FROM redemption_redemption r
+LEFT JOIN redemption_redemptioncode c ON c.id = r.code_id
+LEFT JOIN redemption_codebatch b ON b.id = c.batch_id
+LEFT JOIN billing_ledgerentry e ON e.id = r.entry_id
+WHERE b.id IS NULL OR b.id <> r.batch_id OR c.used_count < r.number
+   OR e.id IS NULL OR e.kind <> 'redemption' OR e.reference <> 'code:' || c.id
+   OR e.account_id <> r.user_id OR e.amount <> b.quota
 UNION ALL
 SELECT 'entry ' || e.id FROM billing_ledgerentry e
-LEFT JOIN redemption_redemptioncode c ON e.reference = 'code:' || c.id
-WHERE e.kind = 'redemption' AND c.id IS NULL"""
+LEFT JOIN redemption_redemption r ON r.entry_id = e.id
+WHERE e.kind = 'redemption' AND r.id IS NULL"""
+
+_BATCHES = """
+SELECT 'batch ' || b.id FROM redemption_codebatch b
+LEFT JOIN (SELECT batch_id, SUM(redeemed_count) AS redeemed, SUM(used_count) AS used
+           FROM redemption_batchday GROUP BY batch_id) d ON d.batch_id = b.id
+LEFT JOIN (SELECT batch_id, COUNT(*) AS made, SUM(CASE WHEN status = 'used' THEN 1 ELSE 0 END) AS used,
+                  SUM(CASE WHEN status = 'disabled' THEN 1 ELSE 0 END) AS disabled,
+                  SUM(used_count) AS redeemed
+           FROM redemption_redemptioncode GROUP BY batch_id) c ON c.batch_id = b.id
+WHERE COALESCE(c.made, 0) <> CASE WHEN b.ready_at IS NULL THEN 0 ELSE b.count END
+   OR COALESCE(d.redeemed, 0) <> COALESCE(c.redeemed, 0)
+   OR COALESCE(d.used, 0) <> COALESCE(c.used, 0)
+   OR b.disabled_count <> COALESCE(c.disabled, 0)"""
 
 
 def _unequal_entries(condition: str) -> str:
@@ -92,8 +113,9 @@ def check_holds(session: Session, _lineage: Sequence[int], findings: Findings) -
 
 
 def check_codes(session: Session, _lineage: Sequence[int], findings: Findings) -> None:
-    """I5, in whole: codes change, and each has one entry at most."""
+    """I5, in whole: codes change, and each has an entry for every use."""
     _compare(session, "I5", "redemption_redemptioncode", _CODES, findings)
+    findings.broken("I5", session.column(_BATCHES))
 
 
 def check_rollups(session: Session, lineage: Sequence[int], findings: Findings) -> None:
