@@ -5,10 +5,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-NAMES = ("relay", "settle", "accuracy", "audit", "lists")
+NAMES = ("relay", "settle", "accuracy", "audit", "lists", "codes")
 _USAGE = f"""usage: python -m bench [NAME [OPTIONS]]
 
-NAME is {", ".join(NAMES)}; without one, all of them run with their defaults, which takes about 45 minutes.
+NAME is {", ".join(NAMES)}; without one, all of them run with their defaults, which takes about 50 minutes.
 The options are those of python -m bench.NAME; --help shows them."""
 
 

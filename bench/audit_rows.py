@@ -15,11 +15,13 @@ _DIALECT = {
         "at": "timestamptz '2026-01-01 00:00:00+00' + {seconds} * interval '1 s'",
         "day": "(created_at AT TIME ZONE 'UTC')::date",
         "hour": "date_trunc('hour', created_at, 'UTC')",
+        "digest": "sha256(convert_to('code' || id, 'UTF8'))",
     },
     "sqlite": {
         "at": "datetime('2026-01-01 00:00:00', '+' || ({seconds}) || ' seconds')",
         "day": "substr(created_at, 1, 10)",
         "hour": "substr(created_at, 1, 13) || ':00:00'",
+        "digest": "CAST('code' || id AS BLOB)",
     },
 }
 _CALLS_A_DAY = 111_111  # 10 million in 90 days; fewer calls are fewer days, so that times can be extrapolated
@@ -60,12 +62,20 @@ INSERT INTO billing_ledgerentry (id, account_id, kind, amount, balance_after, me
         UNION ALL
         SELECT ledger_entry_id, MIN(account_id), 'usage', -SUM(quota) FROM billing_usagerecord
         WHERE ledger_entry_id IS NOT NULL GROUP BY ledger_entry_id) entry ORDER BY e;
-INSERT INTO redemption_codebatch (name, quota, count, created_by_id, created_at)
-  SELECT 'batch', 5000, {rows} / 100, {first_account}, CURRENT_TIMESTAMP;
-INSERT INTO redemption_redemptioncode (id, batch_id, digest, hint, quota, status, redeemed_by_id,
+INSERT INTO redemption_codebatch (name, note, tag, quota, count, uses_per_code, uses_per_user,
+    is_once_per_user, "group", status, failure, disabled_count, disabled_uses, created_by_id, created_at,
+    ready_at)
+  SELECT 'batch', '', '', 5000, (SELECT COUNT(*) FROM billing_ledgerentry WHERE kind = 'redemption'), 1, 1,
+         false, '', 'ready', '', 0, 0, {first_account}, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP;
+INSERT INTO redemption_redemptioncode (id, batch_id, digest, hint, status, used_count, redeemed_by_id,
     redeemed_at)
-  SELECT id / 20, (SELECT MAX(id) FROM redemption_codebatch), 'digest' || id, 'ABCD', amount, 'used',
+  SELECT id / 20, (SELECT MAX(id) FROM redemption_codebatch), {digest}, 'ABCD', 'used', 1,
          account_id, CURRENT_TIMESTAMP FROM billing_ledgerentry WHERE kind = 'redemption';
+INSERT INTO redemption_redemption (code_id, number, batch_id, user_id, entry_id, created_at)
+  SELECT id / 20, 1, (SELECT MAX(id) FROM redemption_codebatch), account_id, id, CURRENT_TIMESTAMP
+  FROM billing_ledgerentry WHERE kind = 'redemption' ORDER BY id;
+INSERT INTO redemption_batchday (batch_id, day, shard, redeemed_count, used_count)
+  SELECT batch_id, CURRENT_DATE, 0, COUNT(*), COUNT(*) FROM redemption_redemption GROUP BY batch_id;
 INSERT INTO billing_usagedaily (day, account_id, token_id, model, request_count, failure_count, prompt_tokens,
     cached_tokens, completion_tokens, quota)
   SELECT {day}, account_id, token_id, model, COUNT(*), {failures}, SUM(prompt_tokens), SUM(cached_tokens),

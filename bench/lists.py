@@ -46,10 +46,13 @@ INSERT INTO billing_usagerecord (request_id, account_id, username, token_id, tok
          'model' || n %% 9, 'x', 1, 0, 1, 0, 1, 0, '', 1, 'none', 'ok', 200, '', false, 1, 1,
          now() - (%(rows)s - n) * interval '1 s'
   FROM generate_series(1, %(rows)s) n;
-INSERT INTO redemption_codebatch (name, quota, count, created_by_id, created_at)
-  SELECT 'batch', 1, %(rows)s, %(user)s, now();
-INSERT INTO redemption_redemptioncode (batch_id, digest, hint, quota, status)
-  SELECT (SELECT max(id) FROM redemption_codebatch), md5('code' || n) || md5('c' || n), 'ABCD', 1,
+INSERT INTO redemption_codebatch (name, note, tag, quota, count, uses_per_code, uses_per_user, is_once_per_user,
+    "group", status, failure, disabled_count, disabled_uses, created_by_id, created_at, ready_at,
+    first_code_id, last_code_id)
+  SELECT 'batch', '', '', 1, %(rows)s, 1, 1, false, '', 'ready', '', %(rows)s / 4, %(rows)s / 4, %(user)s, now(), now(),
+         1, 9223372036854775807;
+INSERT INTO redemption_redemptioncode (batch_id, digest, hint, status)
+  SELECT (SELECT max(id) FROM redemption_codebatch), sha256(convert_to('code' || n, 'UTF8')), 'ABCD',
          CASE WHEN n %% 4 = 0 THEN 'disabled' ELSE 'enabled' END
   FROM generate_series(1, %(rows)s) n;
 """
