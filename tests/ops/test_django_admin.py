@@ -9,8 +9,7 @@ from accounts.models import AccessToken, Token, User
 from accounts.services.access_tokens import create_access_token
 from billing.models import BalanceSnapshot, Channel, LedgerEntry, QuotaAccount
 from redemption.models import RedemptionCode
-from redemption.services import create_batch
-from tests.factories import NOON, make_channel, make_token
+from tests.factories import NOON, make_batch, make_channel, make_token
 
 OURS = [
     model for model in admin.site._registry if model._meta.app_label in {"accounts", "billing", "redemption"}
@@ -23,13 +22,13 @@ def secrets(root: User, person: User) -> dict[type[Any], list[str]]:
     make_token(person)
     create_access_token(actor=None, scopes=["read"], user=person, name="a script")
     BalanceSnapshot.objects.create(channel=make_channel(), kind="balance", created_at=NOON)
-    create_batch(actor=root, name="a batch", quota=5, count=1, at=NOON)
+    make_batch(root, count=1)
     return {
         User: [person.password],
         Token: [Token.objects.get().key_hash],
         AccessToken: [AccessToken.objects.get().key_hash],
         Channel: [Channel.objects.get().encrypted_key, "sk-upstream-secret-0001"],
-        RedemptionCode: [RedemptionCode.objects.get().digest],
+        RedemptionCode: [bytes(RedemptionCode.objects.get().digest).hex()],
     }
 
 
