@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import EntryKind, LedgerEntry, QuotaAccount
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
-from oneapi_admin.lib.sql import Batch, Statements, insert_rows, lock_rows, update_rows
+from oneapi_admin.lib.sql import Answer, Batch, Statements, insert_rows, lock_rows, update_rows
 
 
 class UnknownAccountError(DomainError):
@@ -59,36 +59,44 @@ _COLUMNS = (
     "created_at",
 )
 _ALL_COLUMNS = (*_COLUMNS, "reverses_id")
+_LOCKED = ("user_id", "balance")
 _SAME = ("account_id", "kind", "amount", "reverses_id")
 """What a movement that is sent again has in common with the first."""
 
 
-def lock_account(batch: Batch, account_id: int) -> None:
-    """Take an account's lock until the end of the transaction, opening the account where there is none."""
-    if not lock_rows(batch, QuotaAccount, ["user_id"], [account_id]).fetchall():
+def lock_account(batch: Batch, account_id: int) -> Answer:
+    """Take an account's lock until the end of the transaction; it is had once the answer is read."""
+    return lock_rows(batch, QuotaAccount, _LOCKED, [account_id])
+
+
+def balance_of(batch: Batch, account_id: int, locked: Answer) -> int:
+    """The balance of an account that is locked, and opened where there is none.
+
+    :param locked: from :func:`lock_account`
+    """
+    rows = locked.fetchall()
+    if not rows:
         columns = ("user_id", "balance", "held", "used_quota", "request_count")
         insert_rows(batch, QuotaAccount, columns, [(account_id, 0, 0, 0, 0)], suffix="ON CONFLICT DO NOTHING")
-        lock_rows(batch, QuotaAccount, ["user_id"], [account_id]).fetchall()
+        rows = lock_account(batch, account_id).fetchall()
+    return int(rows[0][1])
 
 
-def post(*, postings: Sequence[Posting], at: datetime, batch: Batch | None = None) -> list[LedgerEntry]:
+def post(*, postings: Sequence[Posting], at: datetime) -> list[LedgerEntry]:
     """Write movements and the balances after them, all or none, inside the caller's transaction.
 
     A posting whose idempotency key already stands for the same movement is not written
     again: the first entry comes back in its place.
 
-    :param batch: the transaction, where it is not one that Django knows of
     :returns: one entry a posting, in their order
     :raises UnknownAccountError: if an account does not exist
     :raises IdempotencyKeyReusedError: if a key stands for another movement
     :raises QuotaTooLargeError: if an amount or a balance would pass 2^53 − 1
     """
-    if batch is None:
-        if not connection.in_atomic_block:
-            raise transaction.TransactionManagementError("ledger.post needs a transaction around it")
-        batch = Statements()
-    columns = ["user_id", "balance"]
-    locked = lock_rows(batch, QuotaAccount, columns, (posting.account_id for posting in postings))
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("ledger.post needs a transaction around it")
+    batch = Statements()
+    locked = lock_rows(batch, QuotaAccount, _LOCKED, (posting.account_id for posting in postings))
     balances: dict[int, int] = dict(locked.fetchall())
     known = _entries_by_key(postings)
     entries = [_known_entry(posting, known) or _next_entry(posting, balances, at) for posting in postings]
@@ -96,8 +104,20 @@ def post(*, postings: Sequence[Posting], at: datetime, batch: Batch | None = Non
     if fresh:
         _insert_entries(batch, fresh)
         rows = sorted({(entry.account_id, balances[entry.account_id]) for entry in fresh})
-        update_rows(batch, QuotaAccount, ("user_id", "balance"), "balance = v.v1", rows)
+        update_rows(batch, QuotaAccount, _LOCKED, "balance = v.v1", rows)
     return entries
+
+
+def post_one(batch: Batch, posting: Posting, *, balance: int, at: datetime) -> LedgerEntry:
+    """As :func:`post`, for one movement without an idempotency key, in a transaction of few round trips.
+
+    :param balance: of the account, which is locked
+    :raises QuotaTooLargeError: if the amount or the balance after it would pass 2^53 − 1
+    """
+    entry = _next_entry(posting, {posting.account_id: balance}, at)
+    _insert_entries(batch, [entry])
+    update_rows(batch, QuotaAccount, _LOCKED, "balance = v.v1", [(entry.account_id, entry.balance_after)])
+    return entry
 
 
 def find_replay(idempotency_key: str | None) -> LedgerEntry | None:

@@ -29,6 +29,7 @@ from billing.upstream.client import UpstreamCallError, notify
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.jobs import enqueue
 from oneapi_admin.lib.secrets import random_key
+from oneapi_admin.lib.sql import Answer, Batch, table
 
 logger = structlog.get_logger(__name__)
 
@@ -82,10 +83,17 @@ class _Outcome:
 # --- What happens ----------------------------------------------------------------------------
 
 
-def is_told(event: WebhookEvent) -> bool:
-    """Whether there is a webhook for an event."""
-    enabled = Webhook.objects.filter(is_enabled=True).values_list("events", flat=True)
-    return any(event in events for events in enabled)
+def ask_for_events(batch: Batch) -> Answer:
+    """Ask which events the enabled webhooks are for."""
+    return batch.execute(f"SELECT events FROM {table(Webhook)} WHERE is_enabled")
+
+
+def is_told(events: Answer, event: WebhookEvent) -> bool:
+    """Whether there is a webhook for an event.
+
+    :param events: from :func:`ask_for_events`
+    """
+    return any(event.value in json.loads(of_one) for (of_one,) in events.fetchall())
 
 
 def emit(*, event: WebhookEvent, data: dict[str, Any], at: datetime) -> None:

@@ -32,6 +32,19 @@ class BatchState(models.TextChoices):
     FAILED = "failed", _("Failed")
 
 
+def state_of(
+    status: str, *, valid_from: datetime | None, valid_until: datetime | None, at: datetime
+) -> BatchState:
+    """What status and time make of a batch."""
+    if status != BatchStatus.READY:
+        return BatchState(status)
+    if valid_from is not None and at < valid_from:
+        return BatchState.SCHEDULED
+    if valid_until is not None and at >= valid_until:
+        return BatchState.EXPIRED
+    return BatchState.ACTIVE
+
+
 class CodeBatchQuerySet(models.QuerySet["CodeBatch"]):
     def in_state(self, state: BatchState, *, at: datetime) -> "CodeBatchQuerySet":
         """The batches that are in a state at a moment."""
@@ -127,13 +140,7 @@ class CodeBatch(models.Model):
 
     def state(self, at: datetime) -> BatchState:
         """What it is at a moment."""
-        if self.status != BatchStatus.READY:
-            return BatchState(self.status)
-        if self.valid_from is not None and at < self.valid_from:
-            return BatchState.SCHEDULED
-        if self.valid_until is not None and at >= self.valid_until:
-            return BatchState.EXPIRED
-        return BatchState.ACTIVE
+        return state_of(self.status, valid_from=self.valid_from, valid_until=self.valid_until, at=at)
 
     @property
     def all_uses(self) -> int:

@@ -1,13 +1,42 @@
 """Reading a code for its redemption, in a transaction of few round trips."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 from django.db import connection
 
-from oneapi_admin.lib.sql import Batch, for_no_key_update, moment, table
-from redemption.models import CodeBatch, Redemption, RedemptionCode
+from oneapi_admin.lib.sql import Answer, Batch, for_no_key_update, moment, table
+from redemption.models import BatchState, CodeBatch, CodeStatus, Redemption, RedemptionCode
+from redemption.models.batches import state_of
+
+
+class LockedCode(NamedTuple):
+    """A code that nobody else can redeem or change until the transaction is over, with its batch's terms."""
+
+    pk: int
+    hint: str
+    status: str
+    used_count: int
+    batch_id: int
+    quota: int
+    batch_status: str
+    valid_from: datetime | None
+    valid_until: datetime | None
+    uses_per_code: int
+    uses_per_user: int
+    is_once_per_user: bool
+    group: str
+
+    def obstacle(self, at: datetime) -> str:
+        """Why nobody can redeem it; empty when somebody can."""
+        if self.status != CodeStatus.ENABLED:
+            return str(self.status)
+        valid_from, valid_until = moment(self.valid_from), moment(self.valid_until)
+        state = state_of(self.batch_status, valid_from=valid_from, valid_until=valid_until, at=at)
+        return "" if state == BatchState.ACTIVE else f"batch_{state}"
+
 
 _CODE = ("id", "hint", "status", "used_count", "batch_id")
 _BATCH = (
@@ -16,15 +45,19 @@ _BATCH = (
 )
 
 
-def locked_code(batch: Batch, digests: Sequence[bytes]) -> RedemptionCode | None:
-    """The code of which these are the hashes, with its batch; nobody else can redeem or change it until the
-    transaction is over.
+def ask_for_code(batch: Batch, digests: Sequence[bytes]) -> Answer:
+    """Ask for a code and its lock.
 
     :param digests: of one code, under one secret or another
     """
     parameters = [digest if connection.vendor == "sqlite" else digest.hex() for digest in digests]
-    rows = batch.execute(_statement(connection.vendor, len(digests)), parameters).fetchall()  # type: ignore[arg-type]
-    return _code(*rows[0]) if rows else None
+    return batch.execute(_statement(connection.vendor, len(digests)), parameters)  # type: ignore[arg-type]
+
+
+def code_in(answer: Answer) -> LockedCode | None:
+    """The code that was asked for; it is locked now."""
+    rows = answer.fetchall()
+    return LockedCode(*rows[0]) if rows else None
 
 
 def count_redemptions(batch: Batch, *, user_id: int, code_id: int) -> int:
@@ -42,14 +75,6 @@ def _count(batch: Batch, column: str, user_id: int, value: int) -> int:
     statement = f"SELECT COUNT(*) FROM {table(Redemption)} WHERE user_id = {cast} AND {column} = {cast}"
     [(count,)] = batch.execute(statement, [str(user_id), str(value)]).fetchall()
     return int(count)
-
-
-def _code(*values: object) -> RedemptionCode:
-    of_code: dict[str, Any] = dict(zip(_CODE, values, strict=False))
-    of_batch: dict[str, Any] = dict(zip(_BATCH, values[len(_CODE) :], strict=True))
-    for name in ("valid_from", "valid_until"):
-        of_batch[name] = moment(of_batch[name])
-    return RedemptionCode(batch=CodeBatch(pk=of_code.pop("batch_id"), **of_batch), **of_code)
 
 
 @lru_cache(maxsize=8)

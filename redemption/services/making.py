@@ -25,7 +25,7 @@ logger = structlog.get_logger(__name__)
 
 AT_ONCE = 1000
 """So many codes are made for who waits; more are made by a job."""
-PART = 20_000
+PART = 50_000
 """How many codes are written at once, are encrypted together, and are lost sight of between two reports."""
 SILENT_S = 60
 """Who makes codes and has said nothing for so long is dead."""

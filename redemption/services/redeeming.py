@@ -1,7 +1,7 @@
 """Redeeming codes."""
 
-from contextlib import nullcontext
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 from django.db import transaction
@@ -11,10 +11,16 @@ from accounts.models import User
 from billing.models import EntryKind, LedgerEntry, WebhookEvent
 from billing.services import ledger, webhooks
 from oneapi_admin.lib.errors import DomainError
-from oneapi_admin.lib.sql import Batch, insert_rows, joined_batch, update_rows, upsert_sums
+from oneapi_admin.lib.sql import Batch, Statements, insert_rows, joined_batch, update_rows, upsert_sums
 from redemption import code_format
-from redemption.models import BatchDay, BatchState, CodeStatus, Redemption, RedemptionCode
-from redemption.services.locked_codes import count_redemptions, count_redemptions_of_batch, locked_code
+from redemption.models import BatchDay, CodeStatus, Redemption, RedemptionCode
+from redemption.services.locked_codes import (
+    LockedCode,
+    ask_for_code,
+    code_in,
+    count_redemptions,
+    count_redemptions_of_batch,
+)
 from redemption.services.secrets import code_digests
 
 logger = structlog.get_logger(__name__)
@@ -32,6 +38,11 @@ class CodeNotRedeemableError(DomainError):
     )
 
 
+class _Refusal(NamedTuple):
+    reason: str
+    code_id: int | None
+
+
 def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
     """Spend a use of a code: count it and credit its quota to the user.
 
@@ -45,73 +56,69 @@ def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
         person; one message for all of them
     """
     digests = code_digests(code_format.read(code))
-    is_told = webhooks.is_told(WebhookEvent.CODE_REDEEMED)
-    # What webhooks are told is written through Django, in a transaction that it knows of.
-    with transaction.atomic() if is_told else nullcontext(), joined_batch() as batch:
-        ledger.lock_account(batch, user.pk)
-        found = locked_code(batch, digests)
-        obstacle = _obstacle(batch, found, user, at)
-        if found is not None and not obstacle:
-            entry = _credit(batch, found, user, at)
-            if is_told:
-                _tell(found, entry, user)
-            return entry
-    _log_refusal(found, obstacle, user)
+    with joined_batch() as batch:
+        outcome = _attempt(batch, digests, user, at)
+    if outcome is None:
+        with transaction.atomic():
+            outcome = _attempt(Statements(), digests, user, at)
+    if isinstance(outcome, LedgerEntry):
+        return outcome
+    _log_refusal(outcome, user)
     raise CodeNotRedeemableError
 
 
-def _obstacle(batch: Batch, code: RedemptionCode | None, user: User, at: datetime) -> str:
-    """Why a person cannot redeem a code now; empty when they can."""
+def _attempt(batch: Batch, digests: list[bytes], user: User, at: datetime) -> LedgerEntry | _Refusal | None:
+    """Redeem a code in a transaction.
+
+    :returns: the credit, or why there is none. None if webhooks are to be told, which is written through
+        Django in a transaction that it knows of; then nothing was done
+    """
+    locked, asked, events = (
+        ledger.lock_account(batch, user.pk),
+        ask_for_code(batch, digests),
+        webhooks.ask_for_events(batch),
+    )
+    balance = ledger.balance_of(batch, user.pk, locked)
+    code = code_in(asked)
     if code is None:
-        return "unknown"
-    if code.status != CodeStatus.ENABLED:
-        return str(code.status)
-    state = code.batch.state(at)
-    return f"batch_{state}" if state != BatchState.ACTIVE else _personal_obstacle(batch, code, user)
+        return _Refusal("unknown", None)
+    obstacle = code.obstacle(at) or _personal_obstacle(batch, code, user)
+    if obstacle:
+        return _Refusal(obstacle, code.pk)
+    is_told = webhooks.is_told(events, WebhookEvent.CODE_REDEEMED)
+    if is_told and not isinstance(batch, Statements):
+        return None
+    entry = _credit(batch, code, user, balance, at)
+    if is_told:
+        _tell(code, entry, user)
+    return entry
 
 
-def _personal_obstacle(batch: Batch, code: RedemptionCode, user: User) -> str:
+def _personal_obstacle(batch: Batch, code: LockedCode, user: User) -> str:
     """Why others may redeem a code and this person may not."""
-    terms = code.batch
-    if terms.group and user.group != terms.group:
+    if code.group and user.group != code.group:
         return "other_group"
-    if terms.is_once_per_user and count_redemptions_of_batch(batch, user_id=user.pk, batch_id=terms.pk):
+    if code.is_once_per_user and count_redemptions_of_batch(batch, user_id=user.pk, batch_id=code.batch_id):
         return "batch_used_by_user"
-    if code.used_count and count_redemptions(batch, user_id=user.pk, code_id=code.pk) >= terms.uses_per_user:
+    if code.used_count and count_redemptions(batch, user_id=user.pk, code_id=code.pk) >= code.uses_per_user:
         return "used_by_user"
     return ""
 
 
-def _credit(batch: Batch, code: RedemptionCode, user: User, at: datetime) -> LedgerEntry:
+def _credit(batch: Batch, code: LockedCode, user: User, balance: int, at: datetime) -> LedgerEntry:
     """Count a use of a locked code and write what it is worth."""
     number = code.used_count + 1
+    is_used_up = number == code.uses_per_code
     posting = ledger.Posting(
         account_id=user.pk,
         kind=EntryKind.REDEMPTION,
-        amount=code.batch.quota,
+        amount=code.quota,
         actor_id=user.pk,
         memo=f"…{code.hint}",
         reference=f"code:{code.pk}",
     )
-    [entry] = ledger.post(postings=[posting], at=at, batch=batch)
-    is_used_up = number == code.batch.uses_per_code
-    _count_use(batch, code, number, CodeStatus.USED if is_used_up else CodeStatus.ENABLED, user, at)
-    insert_rows(
-        batch,
-        Redemption,
-        ("code_id", "number", "batch_id", "user_id", "entry_id", "created_at"),
-        [(code.pk, number, code.batch.pk, user.pk, entry.pk, at)],
-    )
-    # The last lock: some others who redeem a code of this batch today wait for it.
-    key, sums = ("batch_id", "day", "shard"), ("redeemed_count", "used_count")
-    today = (code.batch.pk, at.date(), user.pk % BatchDay.SHARDS)
-    upsert_sums(batch, BatchDay, key, sums, [(*today, 1, int(is_used_up))])
-    return entry
-
-
-def _count_use(
-    batch: Batch, code: RedemptionCode, number: int, status: CodeStatus, user: User, at: datetime
-) -> None:
+    entry = ledger.post_one(batch, posting, balance=balance, at=at)
+    status = CodeStatus.USED if is_used_up else CodeStatus.ENABLED
     update_rows(
         batch,
         RedemptionCode,
@@ -119,21 +126,31 @@ def _count_use(
         "used_count = v.v1, status = v.v2, redeemed_by_id = v.v3, redeemed_at = v.v4",
         [(code.pk, number, status.value, user.pk, at)],
     )
+    insert_rows(
+        batch,
+        Redemption,
+        ("code_id", "number", "batch_id", "user_id", "entry_id", "created_at"),
+        [(code.pk, number, code.batch_id, user.pk, entry.pk, at)],
+    )
+    # The last lock: some others who redeem a code of this batch today wait for it.
+    key, sums = ("batch_id", "day", "shard"), ("redeemed_count", "used_count")
+    today = (code.batch_id, at.date(), user.pk % BatchDay.SHARDS)
+    upsert_sums(batch, BatchDay, key, sums, [(*today, 1, int(is_used_up))])
+    return entry
 
 
-def _tell(code: RedemptionCode, entry: LedgerEntry, user: User) -> None:
+def _tell(code: LockedCode, entry: LedgerEntry, user: User) -> None:
     webhooks.emit_movement(
         event=WebhookEvent.CODE_REDEEMED,
         entry=entry,
         user=user,
         code_id=code.pk,
         code_hint=code.hint,
-        batch_id=code.batch.pk,
+        batch_id=code.batch_id,
     )
 
 
-def _log_refusal(code: RedemptionCode | None, reason: str, user: User) -> None:
+def _log_refusal(refusal: _Refusal | None, user: User) -> None:
     """Say in the log what the answer keeps to itself."""
-    logger.warning(
-        "redemption.code_refused", user_id=user.pk, reason=reason, code_id=code.pk if code else None
-    )
+    reason, code_id = refusal or ("", None)
+    logger.warning("redemption.code_refused", user_id=user.pk, reason=reason, code_id=code_id)

@@ -15,9 +15,11 @@ from accounts.models import User
 from billing.models import EntryKind, LedgerEntry
 from billing.services.audit import audit_ledger
 from oneapi_admin.lib.sql import Statements
-from redemption import queries
-from redemption.models import Redemption, RedemptionCode
+from redemption import code_format, queries
+from redemption.models import Redemption
 from redemption.services import redeeming
+from redemption.services.locked_codes import LockedCode, ask_for_code, code_in
+from redemption.services.secrets import code_digests
 from tests.factories import NOON, balance_of, make_code, make_codes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,6 +54,14 @@ def redeemer(codes: Iterator[str]) -> Callable[[User], bool]:
         return True
 
     return redeem
+
+
+def looked_at(code: str) -> LockedCode:
+    """A code as it is at the moment, with a lock that is let go at once."""
+    with transaction.atomic():
+        found = code_in(ask_for_code(Statements(), code_digests(code_format.read(code))))
+    assert found is not None
+    return found
 
 
 def credits() -> int:  # noqa: A001
@@ -124,7 +134,7 @@ def test_control_without_its_two_guards_the_same_service_pays_every_racer(
     numbers, insert = count(1), redeeming.insert_rows
 
     def redeem(user: User) -> bool:
-        seen.code = RedemptionCode.objects.select_related("batch").get()
+        seen.code = looked_at(code)
         everybody_looked.wait()
         return bool(redeeming.redeem(code=code, user=user, at=NOON))
 
@@ -132,7 +142,7 @@ def test_control_without_its_two_guards_the_same_service_pays_every_racer(
         rows = [(row[0], next(numbers), *row[2:]) for row in rows] if model is Redemption else rows
         return insert(batch, model, columns, rows, **more)
 
-    monkeypatch.setattr(redeeming, "locked_code", lambda *_args: seen.code)
+    monkeypatch.setattr(redeeming, "code_in", lambda _asked: seen.code)
     monkeypatch.setattr(redeeming, "insert_rows", insert_unguarded)
     credited = race(redeem, users)
 
@@ -146,12 +156,13 @@ def test_control_without_the_accounts_lock_one_person_is_paid_more_than_once(
 ) -> None:
     """Of a batch for newcomers: all of a person's redemptions look whether there was one before the first is
     written, when nothing makes them wait for each other."""
-    codes, user = iter(make_codes(quota=QUOTA, count=8, is_once_per_user=True)), make_user()
+    first, *others = make_codes(quota=QUOTA, count=9, is_once_per_user=True)
+    codes, user = iter(others), make_user()
     everybody_looked, obstacle = Barrier(8), redeeming._personal_obstacle
     monkeypatch.setattr(redeeming, "_personal_obstacle", lambda *_args: "")
 
     def redeem(user: User) -> bool:
-        code = RedemptionCode.objects.select_related("batch").first()
+        code = looked_at(first)
         with transaction.atomic():
             found = obstacle(Statements(), code, user)
         everybody_looked.wait()
