@@ -6,6 +6,7 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
+from django_structlog.middlewares import RequestMiddleware
 
 from oneapi_admin.lib.origin import coming_from
 from oneapi_admin.lib.request_id import HEADER, new_request_id
@@ -28,6 +29,14 @@ class RequestIdMiddleware:
             response = self.get_response(request)
         response.headers[HEADER] = request_id
         return response
+
+
+class RequestLogMiddleware(RequestMiddleware):
+    """Log requests by their paths: what follows the question mark may be a code that somebody was given."""
+
+    @staticmethod
+    def format_request(request: HttpRequest) -> str:
+        return f"{request.method} {request.path}"
 
 
 class ProbeMiddleware:

@@ -29,9 +29,14 @@ SECRET_KEY_FALLBACKS = [key for key in secret(env, "SECRET_KEY_FALLBACKS").split
 # Codes are hashed with a secret of their own: the codes that are out there outlive a new SECRET_KEY.
 CODE_SECRET = secret(env, "CODE_SECRET")
 CODE_SECRET_FALLBACKS = [key for key in secret(env, "CODE_SECRET_FALLBACKS").split(",") if key]
+_code_secret_file = DATA_DIR / "code_secret"
 if not CODE_SECRET and secret(env, "SECRET_KEY"):  # of many machines, all have to come to the same
-    CODE_SECRET, CODE_SECRET_FALLBACKS = SECRET_KEY, SECRET_KEY_FALLBACKS
-CODE_SECRET = CODE_SECRET or generated_secret(DATA_DIR / "code_secret")
+    CODE_SECRET = SECRET_KEY
+    CODE_SECRET_FALLBACKS += SECRET_KEY_FALLBACKS
+if not CODE_SECRET:
+    CODE_SECRET = generated_secret(_code_secret_file)
+elif _code_secret_file.exists():  # from when nothing was set: the codes of that time are still good
+    CODE_SECRET_FALLBACKS.append(generated_secret(_code_secret_file))
 # How long new codes can be read in clear.
 CODE_EXPORT_HOURS = env.float("CODE_EXPORT_HOURS", 24.0)
 DEBUG = env.bool("DEBUG", False)
@@ -90,7 +95,7 @@ MIDDLEWARE = [
     "oneapi_admin.lib.api.middleware.ApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "oneapi_admin.middleware.RequestLogMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

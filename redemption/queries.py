@@ -17,7 +17,7 @@ from redemption.services.secrets import code_digests
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funnel:
-    """What became of a batch's codes; amounts in quota units."""
+    """What became of a batch's codes, beside what is left of them; amounts in quota units."""
 
     made: int
     is_downloaded: bool
@@ -27,10 +27,6 @@ class Funnel:
     reversed: int
     reversed_quota: int
     """What was taken back of it."""
-    expired: int
-    """Uses that nobody made in time."""
-    left: int
-    """Uses that can be made, or could if the batch were valid."""
 
 
 def batches(
@@ -59,13 +55,12 @@ def tags() -> list[str]:
     return list(CodeBatch.objects.exclude(tag="").values_list("tag", flat=True).distinct().order_by("tag"))
 
 
-def funnel(batch: CodeBatch, *, at: datetime) -> Funnel:
+def funnel(batch: CodeBatch) -> Funnel:
     """
     :param batch: from :func:`batches`
     """
     taken_back = LedgerEntry.objects.filter(reverses__redemptions__batch=batch)
     amounts = [-amount for amount in taken_back.values_list("amount", flat=True)]
-    is_expired = batch.state(at) == BatchState.EXPIRED
     return Funnel(
         made=batch.count if batch.ready_at else 0,
         is_downloaded=batch.downloaded_at is not None,
@@ -73,8 +68,6 @@ def funnel(batch: CodeBatch, *, at: datetime) -> Funnel:
         redeemed_quota=batch.redeemed_quota,
         reversed=len(amounts),
         reversed_quota=sum(amounts),
-        expired=batch.unused_uses if is_expired else 0,
-        left=0 if is_expired else batch.unused_uses,
     )
 
 

@@ -89,12 +89,12 @@ class RedemptionListQuery(Schema):
 @router.get("", response=PageOut[RedemptionOut], operation_id="listRedemptions")
 @requires(Scope.REDEEM, is_read=True)
 def list_redemptions(request: ApiRequest, page_query: Query[RedemptionListQuery]) -> object:
-    """Who redeemed which code, newest first: everybody's for operators, one's own for users."""
+    """Who redeemed which code, newest first: one's own, or for operators with `codes` or `read` all."""
     actor = request.auth.user
     found = queries.redemptions(
         actor, batch_id=page_query.batch, since=page_query.since, until=page_query.until
     )
-    if not actor.is_operator:
+    if not (actor.is_operator and request.auth.scopes & {Scope.READ, Scope.CODES}):
         found = found.filter(user=actor)
     if page_query.user is not None:
         found = found.filter(user=page_query.user)

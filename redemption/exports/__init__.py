@@ -6,7 +6,7 @@ from typing import Final
 
 from redemption.exports.cards import MAX_PDF_CODES, TooManyForPdfError, pdf_file
 from redemption.exports.plain import csv_file, txt_file
-from redemption.exports.qr import qr_png, qr_svg
+from redemption.exports.qr import qr_svg
 from redemption.exports.sheet import COLUMNS, Sheet, redeem_link
 from redemption.exports.workbook import xlsx_file
 
@@ -17,7 +17,6 @@ __all__ = [
     "Format",
     "Sheet",
     "TooManyForPdfError",
-    "qr_png",
     "qr_svg",
     "redeem_link",
 ]

@@ -1,7 +1,5 @@
-"""QR codes: as rows of modules for whoever draws them, as SVG and as PNG."""
+"""QR codes: as rows of modules for whoever draws them, and as SVG."""
 
-import struct
-import zlib
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
@@ -15,7 +13,7 @@ QUIET_ZONE: Final = 4
 _MASK: Final = 2
 """Readers take any of the eight; for links this is mostly the best. Trying all takes five times as long."""
 _PIXELS: Final = 8
-"""Of a module in a PNG."""
+"""Of a module, where nobody says how large the image is."""
 
 
 def qr_modules(text: str) -> list[list[bool]]:
@@ -49,21 +47,3 @@ def qr_svg(text: str) -> str:
         f'viewBox="0 0 {size} {size}">'
         f'<path fill="#fff" d="M0 0h{size}v{size}H0z"/><path fill="#000" d="{path}"/></svg>'
     )
-
-
-def qr_png(text: str) -> bytes:
-    """The same in pixels, for programs that take no SVG."""
-    modules = qr_modules(text)
-    margin = [False] * QUIET_ZONE
-    blank = [[False] * (len(modules) + 2 * QUIET_ZONE)] * QUIET_ZONE
-    size = (len(modules) + 2 * QUIET_ZONE) * _PIXELS
-    lines = [*blank, *([*margin, *row, *margin] for row in modules), *blank]
-    # One bit a pixel and eight pixels a module: a module is a byte. Each line starts with its filter, none.
-    pixels = b"".join((b"\0" + bytes(0 if dark else 255 for dark in line)) * _PIXELS for line in lines)
-    header = struct.pack(">IIBBBBB", size, size, 1, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(kind, content) for kind, content in chunks)
-
-
-def _png_chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

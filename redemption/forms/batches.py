@@ -1,9 +1,11 @@
 """Ordering codes, and ending them."""
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -29,9 +31,18 @@ _FIELD_OF: dict[type[DomainError], str] = {
 }
 
 
+_YEARS = [
+    MinValueValidator(datetime(1970, 1, 2, tzinfo=UTC)),
+    MaxValueValidator(datetime(2999, 12, 31, tzinfo=UTC)),
+]
+"""Times that all time zones and both databases can do something with."""
+
+
 def _time_field(label: Any, help_text: Any) -> forms.DateTimeField:
     widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    return forms.DateTimeField(label=label, help_text=help_text, required=False, widget=widget)
+    return forms.DateTimeField(
+        label=label, help_text=help_text, required=False, widget=widget, validators=_YEARS
+    )
 
 
 class BatchForm(OnceForm, AmountFormMixin):

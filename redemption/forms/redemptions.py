@@ -4,8 +4,12 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+_YEARS = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
+"""Days that all time zones and both databases can do something with."""
 
 
 class RedemptionFilterForm(forms.Form):
@@ -13,8 +17,8 @@ class RedemptionFilterForm(forms.Form):
 
     user = forms.CharField(label=_("User name or number"), max_length=64, required=False)
     batch = forms.IntegerField(label=_("Batch"), min_value=1, max_value=2**63 - 1, required=False)
-    since = forms.DateField(label=_("From"), required=False)
-    until = forms.DateField(label=_("To"), required=False)
+    since = forms.DateField(label=_("From"), required=False, validators=_YEARS)
+    until = forms.DateField(label=_("To"), required=False, validators=_YEARS)
 
     @property
     def filters(self) -> dict[str, Any]:

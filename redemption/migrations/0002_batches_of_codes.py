@@ -1,7 +1,7 @@
 """Batches with terms, codes with several uses, and a row for every redemption.
 
 Codes from before had no check symbol, and their hashes are of another text: those that were not redeemed can
-never be, and are disabled. There is no way back.
+never be, and their batches are revoked. There is no way back.
 """
 
 import django.core.validators
@@ -45,7 +45,7 @@ def carry_over(apps: Apps, _schema_editor: BaseDatabaseSchemaEditor) -> None:
         disabled = own.filter(status="disabled").count()
         ends = own.aggregate(first=models.Min("pk"), last=models.Max("pk"))
         batch.first_code_id, batch.last_code_id = ends["first"], ends["last"]
-        batch.status, batch.ready_at, batch.downloaded_at = "ready", batch.created_at, batch.created_at
+        batch.status, batch.ready_at, batch.downloaded_at = "revoked", batch.created_at, batch.created_at
         batch.disabled_count = batch.disabled_uses = disabled
         batch.save()
 

@@ -172,7 +172,7 @@ class CodeBatch(models.Model):
 
 
 class SealedCodes(models.Model):
-    """A part of a batch's codes, encrypted, until they were downloaded or their time is over."""
+    """A part of a batch's codes, encrypted, until somebody says that they have them or their time is over."""
 
     batch = models.ForeignKey(CodeBatch, on_delete=models.CASCADE, related_name="sealed", db_index=False)
     number = models.PositiveIntegerField()

@@ -32,7 +32,7 @@ class RedemptionCode(models.Model):
     batch = models.ForeignKey(
         CodeBatch, on_delete=models.PROTECT, related_name="codes", db_index=False, db_constraint=False
     )
-    """Written with the batch locked; the database need not look for it a million times."""
+    """Batches are never deleted; the database need not look for this one a million times."""
     digest = models.BinaryField()
     hint = models.CharField(max_length=4)
     status = models.CharField(

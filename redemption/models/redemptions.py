@@ -38,7 +38,7 @@ class Redemption(models.Model):
     entry = models.ForeignKey(
         LedgerEntry, on_delete=models.PROTECT, related_name="redemptions", db_index=False, db_constraint=False
     )
-    """This and the keys above are of rows that the same transaction has locked or written."""
+    """This and the keys above are of rows that the same transaction has read or written, and that stay."""
     created_at = models.DateTimeField()
 
     reversal_id: int | None

@@ -34,7 +34,7 @@ from redemption.services.windows import (
 
 logger = structlog.get_logger(__name__)
 
-_PATIENCE_S: Final = 5
+_PATIENCE_S: Final = 2
 """How long to wait for other attempts to end; each takes some milliseconds."""
 _PAUSE_MS: Final = 10
 _BUSY_S: Final = 60

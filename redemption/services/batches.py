@@ -10,9 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import AuditAction, User
 from accounts.services import audit
 from billing.services.accounts import InvalidAmountError
+from billing.services.approval_settings import approval_threshold
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.jobs import enqueue
-from oneapi_admin.lib.quota import MAX_QUOTA
+from oneapi_admin.lib.quota import MAX_QUOTA, format_usd
 from redemption.models import BatchStatus, CodeBatch, SealedCodes
 
 MAX_CODES = 1_000_000
@@ -41,6 +42,15 @@ class InvalidValidityError(DomainError):
     code = "invalid_validity"
     http_status = 422
     message = _("The codes must be valid until some time in the future, later than they are valid from.")
+
+
+class BatchNeedsRootError(DomainError):
+    """Whose top-ups need an approval cannot make codes of as much instead."""
+
+    code = "approval_required"
+    http_status = 409
+    message = _("Codes of more than %(amount)s in all are for root to make.")
+    remedy = _("Top-ups of as much need an approval. Make fewer codes, or ask root.")
 
 
 class BatchStateError(DomainError):
@@ -84,6 +94,7 @@ def create_batch(
     :raises BatchTooLargeError: if the count is outside 1 … 1,000,000
     :raises InvalidUsesError: if the uses contradict each other
     :raises InvalidValidityError: if there is no time at which the codes would be valid
+    :raises BatchNeedsRootError: if they are worth more than the actor may give somebody alone
     :raises KeyReusedError: if the key stands for other terms
     :raises ValidationError: if a text is not valid
     """
@@ -91,6 +102,7 @@ def create_batch(
     if known is not None:
         return known
     _check(terms, at)
+    _check_may_make(actor, terms)
     batch = CodeBatch(created_by=actor, created_at=at, key=key, **asdict(terms))
     batch.full_clean(validate_constraints=False)
     try:
@@ -168,6 +180,8 @@ def revoke_batch(*, actor: User, batch: CodeBatch) -> None:
     :raises BatchStateError: if there are no codes, or it was revoked before
     """
     with transaction.atomic():
+        CodeBatch.objects.filter(pk=batch.pk).update(sealed_until=None)
+        SealedCodes.objects.filter(batch=batch).delete()
         _change(
             actor,
             batch,
@@ -175,8 +189,6 @@ def revoke_batch(*, actor: User, batch: CodeBatch) -> None:
             to=BatchStatus.REVOKED,
             action=AuditAction.CODE_BATCH_REVOKED,
         )
-        CodeBatch.objects.filter(pk=batch.pk).update(sealed_until=None)
-        SealedCodes.objects.filter(batch=batch).delete()
 
 
 def _known(key: UUID | None, terms: BatchTerms) -> CodeBatch | None:
@@ -199,6 +211,14 @@ def _check(terms: BatchTerms, at: datetime) -> None:
         raise InvalidUsesError(max=MAX_USES)
     if terms.valid_until is not None and terms.valid_until <= max(at, terms.valid_from or at):
         raise InvalidValidityError
+
+
+def _check_may_make(actor: User | None, terms: BatchTerms) -> None:
+    threshold = approval_threshold()
+    if actor is None or actor.is_root or threshold is None:
+        return
+    if terms.quota * terms.count * terms.uses_per_code > threshold:
+        raise BatchNeedsRootError(amount=format_usd(threshold))
 
 
 def _change(

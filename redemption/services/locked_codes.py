@@ -3,13 +3,24 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from oneapi_admin.lib.sql import Answer, Batch, for_no_key_update, moment, table
 from redemption.models import BatchState, CodeBatch, CodeStatus, Redemption, RedemptionCode
 from redemption.models.batches import state_of
+
+
+class Asked(NamedTuple):
+    """Two answers that are still to come: the code, which is locked, and then its batch.
+
+    The batch is read by a statement of its own: so it is as it was when the lock was had, and not when it
+    was asked for, which may have been long before.
+    """
+
+    code: Answer
+    batch: Answer
 
 
 class LockedCode(NamedTuple):
@@ -45,19 +56,20 @@ _BATCH = (
 )
 
 
-def ask_for_code(batch: Batch, digests: Sequence[bytes]) -> Answer:
-    """Ask for a code and its lock.
+def ask_for_code(batch: Batch, digests: Sequence[bytes]) -> Asked:
+    """Ask for a code, its lock, and its batch.
 
     :param digests: of one code, under one secret or another
     """
-    parameters = [digest if connection.vendor == "sqlite" else digest.hex() for digest in digests]
-    return batch.execute(_statement(connection.vendor, len(digests)), parameters)  # type: ignore[arg-type]
+    parameters: list[Any] = [digest if connection.vendor == "sqlite" else digest.hex() for digest in digests]
+    of_code, of_batch = _statements(connection.vendor, len(digests))
+    return Asked(batch.execute(of_code, parameters), batch.execute(of_batch, parameters))
 
 
-def code_in(answer: Answer) -> LockedCode | None:
+def code_in(asked: Asked) -> LockedCode | None:
     """The code that was asked for; it is locked now."""
-    rows = answer.fetchall()
-    return LockedCode(*rows[0]) if rows else None
+    codes, batches = asked.code.fetchall(), asked.batch.fetchall()
+    return LockedCode(*codes[0], *batches[0]) if codes else None
 
 
 def count_redemptions(batch: Batch, *, user_id: int, code_id: int) -> int:
@@ -78,13 +90,11 @@ def _count(batch: Batch, column: str, user_id: int, value: int) -> int:
 
 
 @lru_cache(maxsize=8)
-def _statement(vendor: str, digests: int) -> str:
-    quote = connection.ops.quote_name
-    columns = [f"c.{quote(name)}" for name in _CODE] + [f"b.{quote(name)}" for name in _BATCH]
+def _statements(vendor: str, digests: int) -> tuple[str, str]:
+    code, batch = ", ".join(_CODE), ", ".join(connection.ops.quote_name(name) for name in _BATCH)
     digest = "%s" if vendor == "sqlite" else "decode(%s, 'hex')"
-    lock = f"{for_no_key_update()} OF c" if vendor == "postgresql" else ""
+    found = f"FROM {table(RedemptionCode)} WHERE digest IN ({', '.join([digest] * digests)})"
     return (
-        f"SELECT {', '.join(columns)} FROM {table(RedemptionCode)} c"
-        f" JOIN {table(CodeBatch)} b ON b.id = c.batch_id"
-        f" WHERE c.digest IN ({', '.join([digest] * digests)}) {lock}"
+        f"SELECT {code} {found} {for_no_key_update()}",
+        f"SELECT {batch} FROM {table(CodeBatch)} WHERE id IN (SELECT batch_id {found})",
     )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.core.cache import cache
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Max, Min
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
@@ -27,6 +27,8 @@ AT_ONCE = 1000
 """So many codes are made for who waits; more are made by a job."""
 PART = 50_000
 """How many codes are written at once, are encrypted together, and are lost sight of between two reports."""
+_LOCKS = 0x636F6465
+"""The first half of the numbers by which PostgreSQL knows who makes which batch."""
 SILENT_S = 60
 """Who makes codes and has said nothing for so long is dead."""
 
@@ -43,21 +45,18 @@ class Part:
 def make_codes(*, batch: CodeBatch, at: datetime) -> bool:
     """Make the codes that were ordered with a batch, unless it was cancelled or they are there already.
 
-    However often and by however many it is called, a batch gets its codes once: who comes to the end first
-    has made them, and what the others wrote is taken back.
+    However often and by however many it is called, a batch gets its codes once.
 
     :returns: whether they were made now
     """
-    try:
-        with transaction.atomic():
+    with transaction.atomic():
+        if not _is_mine(batch):
+            return False
+        try:
             is_made = _write_all(batch) and _is_first(batch, at)
-            transaction.set_rollback(not is_made)
-    except IntegrityError:
-        if _is_wanted(batch):
-            raise
-        return False  # somebody else was writing the same batch
-    finally:
-        _forget_progress(batch)
+        finally:
+            _forget_progress(batch)
+        transaction.set_rollback(not is_made)
     logger.info("redemption.codes_made", batch_id=batch.pk, count=batch.count, is_made=is_made)
     return is_made
 
@@ -81,6 +80,16 @@ def resume_making() -> int:
     for batch in left_alone:
         enqueue(MAKE_CODES, batch_id=batch.pk)
     return len(left_alone)
+
+
+def _is_mine(batch: CodeBatch) -> bool:
+    """Be the only one who makes a batch until the transaction is over; SQLite has one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_LOCKS, batch.pk % 2**31])
+            if not cursor.fetchone()[0]:
+                return False
+    return _is_wanted(batch)
 
 
 def _write_all(batch: CodeBatch) -> bool:
@@ -159,7 +168,9 @@ def _progress_key(batch_id: int) -> str:
 
 
 def _report_progress(batch: CodeBatch, written: int) -> None:
-    """Say how far it is, for whoever watches and for whoever would take over."""
+    """Say how far it is, for whoever watches and for whoever would take over; few codes are there at once."""
+    if batch.count <= AT_ONCE:
+        return
     try:
         cache.set(_progress_key(batch.pk), written, timeout=SILENT_S)
     except (ConnectionInterrupted, RedisError):
@@ -167,6 +178,8 @@ def _report_progress(batch: CodeBatch, written: int) -> None:
 
 
 def _forget_progress(batch: CodeBatch) -> None:
+    if batch.count <= AT_ONCE:
+        return
     try:
         cache.delete(_progress_key(batch.pk))
     except (ConnectionInterrupted, RedisError):

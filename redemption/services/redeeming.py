@@ -61,10 +61,12 @@ def redeem(*, code: str, user: User, at: datetime) -> LedgerEntry:
     if outcome is None:
         with transaction.atomic():
             outcome = _attempt(Statements(), digests, user, at)
-    if isinstance(outcome, LedgerEntry):
-        return outcome
-    _log_refusal(outcome, user)
-    raise CodeNotRedeemableError
+    if isinstance(outcome, _Refusal):
+        _log_refusal(outcome, user)
+        raise CodeNotRedeemableError
+    if outcome is None:
+        raise AssertionError("a transaction that Django knows of can always tell")
+    return outcome
 
 
 def _attempt(batch: Batch, digests: list[bytes], user: User, at: datetime) -> LedgerEntry | _Refusal | None:
@@ -150,7 +152,6 @@ def _tell(code: LockedCode, entry: LedgerEntry, user: User) -> None:
     )
 
 
-def _log_refusal(refusal: _Refusal | None, user: User) -> None:
+def _log_refusal(refusal: _Refusal, user: User) -> None:
     """Say in the log what the answer keeps to itself."""
-    reason, code_id = refusal or ("", None)
-    logger.warning("redemption.code_refused", user_id=user.pk, reason=reason, code_id=code_id)
+    logger.warning("redemption.code_refused", user_id=user.pk, reason=refusal.reason, code_id=refusal.code_id)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from cryptography.fernet import InvalidToken
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -21,7 +22,7 @@ class CodesGoneError(DomainError):
     code = "codes_gone"
     http_status = 410
     message = _("The codes of the batch “%(name)s” cannot be read any more.")
-    remedy = _("They can be redeemed by who has them. Revoke the batch and make a new one if they are lost.")
+    remedy = _("If they are lost, revoke the batch and make a new one.")
 
 
 class CodesNotReadyError(DomainError):
@@ -108,7 +109,10 @@ def _read_parts(batch: CodeBatch) -> Iterator[str]:
         part = SealedCodes.objects.filter(batch=batch, number=number).first()
         if part is None:
             raise CodesGoneError(name=batch.name)
-        random = unseal(bytes(part.content))
+        try:
+            random = unseal(bytes(part.content))
+        except InvalidToken as exc:
+            raise CodesGoneError(name=batch.name) from exc
         yield from code_format.written(random)
         read += len(random) // code_format.RANDOM_BYTES
         number += 1

@@ -27,4 +27,7 @@ def seal(content: bytes) -> bytes:
 
 
 def unseal(sealed: bytes) -> bytes:
+    """
+    :raises cryptography.fernet.InvalidToken: if SECRET_KEY was replaced and the old one is not known
+    """
     return decrypt_bytes(_SEALED, sealed)

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -34,7 +34,7 @@ _CODES_FOUND = 20
 @operator_required
 @require_safe
 def batches(request: UserHttpRequest) -> HttpResponse:
-    state, tag, now = request.GET.get("state", ""), request.GET.get("tag", ""), timezone.now()
+    state, tag, now = request.GET.get("state", ""), _text(request.GET, "tag"), timezone.now()
     found = queries.batches(
         state=BatchState(state) if state in BatchState.values else None, at=now, tag=tag[:32]
     )
@@ -46,7 +46,7 @@ def batches(request: UserHttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def find(request: UserHttpRequest) -> HttpResponse:
     """Batches by a part of their name, and codes; posted, since logs keep addresses and must keep no code."""
-    text = request.POST.get("q", "").strip()[:128]
+    text = _text(request.POST, "q")[:128]
     try:
         codes, problem = list(queries.codes_found(text)[:_CODES_FOUND]) if text else [], ""
     except code_format.CodeMistypedError as exc:
@@ -89,7 +89,7 @@ def batch_detail(request: UserHttpRequest, pk: int) -> HttpResponse:
         "state": state,
         "is_made": batch.ready_at is not None,
         "made": making.made_count(batch) if state == BatchState.CREATING else None,
-        "funnel": queries.funnel(batch, at=now),
+        "funnel": queries.funnel(batch),
         "chart": _chart(batch),
         "is_readable": sealed.is_readable(batch=batch, at=now),
         "statuses": CodeStatus.choices,
@@ -162,10 +162,15 @@ def batch_revoke(request: UserHttpRequest, pk: int) -> HttpResponse:
     context = {
         "batch": batch,
         "form": form,
-        "funnel": queries.funnel(batch, at=timezone.now()),
+        "funnel": queries.funnel(batch),
         "is_possible": batch.status in (BatchStatus.READY, BatchStatus.DISABLED),
     }
     return panel(request, "ops/code_revoke.html", context, status=422 if form.errors else 200)
+
+
+def _text(data: QueryDict, name: str) -> str:
+    """What somebody looks for; PostgreSQL knows no text with a NUL."""
+    return data.get(name, "").replace("\0", "").strip()
 
 
 def _batch(pk: int) -> CodeBatch:

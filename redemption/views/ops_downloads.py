@@ -17,12 +17,11 @@ from accounts.decorators import operator_required
 from accounts.http import UserHttpRequest
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.http import LIST_CHANGED, changed, panel, refused
-from redemption import downloads
-from redemption.code_format import CodeMistypedError
+from redemption import code_format, downloads
 from redemption.exports import FORMATS, MAX_PDF_CODES, qr_svg, redeem_link
-from redemption.models import CodeBatch
-from redemption.queries import codes_found
+from redemption.models import CodeBatch, RedemptionCode
 from redemption.services import making, sealed
+from redemption.services.secrets import code_digests
 
 
 def download_choices(batch: CodeBatch) -> dict[str, Any]:
@@ -77,8 +76,9 @@ def qr(request: UserHttpRequest, pk: int) -> HttpResponse:
     """The QR code of a code that is on the screen: the page where it is redeemed, filled in."""
     batch, code = get_object_or_404(CodeBatch, pk=pk), request.POST.get("code", "")
     try:
-        get_object_or_404(codes_found(code), batch=batch)
-    except CodeMistypedError as exc:
+        digests = code_digests(code_format.read(code))
+        get_object_or_404(RedemptionCode.objects.found_by(digests), batch=batch)
+    except code_format.CodeMistypedError as exc:
         return refused(request, exc, url=_page(batch))
     link = redeem_link(downloads.redeem_page(request), code)
     image = f"data:image/svg+xml,{quote(qr_svg(link))}"

@@ -430,3 +430,15 @@ def test_after_everything_the_books_are_right(program, settings) -> None:
         program(user).post("/redemptions", {"code": code})
 
     assert [check.code for check in audit_ledger() if check.broken] == []
+
+
+def test_a_token_for_redeeming_alone_reads_ones_own_redemptions_also_an_operators(program) -> None:
+    admin, codes = make_admin(), make_codes(count=2)
+    redeem(code=codes[0], user=make_user(), at=NOON)
+    redeem(code=codes[1], user=admin, at=NOON)
+
+    alone = program(admin, "redeem").get("/redemptions").body["items"]
+    with_codes = program(admin, "redeem", "codes").get("/redemptions").body["items"]
+
+    assert [item["user_id"] for item in alone] == [admin.pk]
+    assert len(with_codes) == len(program(admin, "read").get("/redemptions").body["items"]) == 2

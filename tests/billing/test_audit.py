@@ -85,6 +85,8 @@ def test_a_ledger_written_by_the_services_adds_up(busy_ledger) -> None:
         ("UPDATE redemption_codebatch SET uses_per_code = 2 WHERE uses_per_code = 3", "I5"),
         ("UPDATE redemption_batchday SET redeemed_count = redeemed_count + 1", "I5"),
         ("UPDATE redemption_batchday SET used_count = used_count + 1", "I5"),
+        ("UPDATE redemption_codebatch SET disabled_uses = 1", "I5"),
+        (f"UPDATE {CODE} SET batch_id = 0 WHERE used_count = 0", "I5"),
         ("UPDATE billing_usagedaily SET prompt_tokens = prompt_tokens + 1", "I6"),
         ("DELETE FROM billing_usagehourly", "I6"),
         ("UPDATE billing_usagehourly SET duration_ms = duration_ms + 1", "I6"),

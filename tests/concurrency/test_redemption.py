@@ -16,11 +16,13 @@ from billing.models import EntryKind, LedgerEntry
 from billing.services.audit import audit_ledger
 from oneapi_admin.lib.sql import Statements
 from redemption import code_format, queries
-from redemption.models import Redemption
-from redemption.services import redeeming
+from redemption.models import Redemption, RedemptionCode
+from redemption.services import batches, redeeming
+from redemption.services.codes import set_code_status
 from redemption.services.locked_codes import LockedCode, ask_for_code, code_in
 from redemption.services.secrets import code_digests
-from tests.factories import NOON, balance_of, make_code, make_codes, make_user
+from tests.factories import NOON, balance_of, make_code, make_codes, make_root, make_user
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RACERS = 64
@@ -151,21 +153,82 @@ def test_control_without_its_two_guards_the_same_service_pays_every_racer(
     assert broken_invariants() == ["I5"]
 
 
+@pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite has one writer: its transactions are the lock"
+)
 def test_control_without_the_accounts_lock_one_person_is_paid_more_than_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of a batch for newcomers: all of a person's redemptions look whether there was one before the first is
-    written, when nothing makes them wait for each other."""
-    first, *others = make_codes(quota=QUOTA, count=9, is_once_per_user=True)
-    codes, user = iter(others), make_user()
+    """Of a batch for newcomers: nobody waits for anybody, so all look before the first one has written."""
+    codes, user = iter(make_codes(quota=QUOTA, count=8, is_once_per_user=True)), make_user()
     everybody_looked, obstacle = Barrier(8), redeeming._personal_obstacle
-    monkeypatch.setattr(redeeming, "_personal_obstacle", lambda *_args: "")
 
-    def redeem(user: User) -> bool:
-        code = looked_at(first)
+    def read_without_lock(batch: Any, account_id: int) -> Any:
+        return batch.execute(
+            f"SELECT user_id, balance FROM billing_quotaaccount WHERE user_id = {account_id}"
+        )
+
+    def look_with_all(*what: Any) -> str:
+        found = obstacle(*what)
+        everybody_looked.wait(20)
+        return found
+
+    monkeypatch.setattr(redeeming.ledger, "lock_account", read_without_lock)
+    monkeypatch.setattr(redeeming, "_personal_obstacle", look_with_all)
+
+    assert race(redeemer(codes), [user] * 8) == 8
+    assert credits() == 8
+    assert balance_of(user) < 8 * QUOTA, "and credits are lost as well"
+
+
+def test_a_code_that_is_disabled_while_people_redeem_it_adds_up() -> None:
+    """Whoever comes first: what was redeemed before counts, and nothing is redeemed afterwards."""
+    code, users = make_code(quota=QUOTA, uses_per_code=RACERS), [make_user() for _ in range(RACERS)]
+    stored, operator = RedemptionCode.objects.get(), users[7]
+
+    def redeem_or_disable(user: User) -> bool:
+        if user == operator:
+            set_code_status(actor=None, code=stored, is_enabled=False)
+            return False
+        return redeemer(repeat(code))(user)
+
+    credited = race(redeem_or_disable, users)
+
+    stored.refresh_from_db()
+    assert (stored.status, stored.used_count) == ("disabled", credited)
+    assert credits() == credited == sum(balance_of(user) for user in users) // QUOTA
+    assert queries.batches().get().unused_uses == 0
+    assert broken_invariants() == []
+
+
+def test_nothing_is_redeemed_once_a_batch_is_revoked_not_even_by_who_waited_for_the_code() -> None:
+    code, holder, waiting = make_code(uses_per_code=10), make_user(), make_user()
+    [batch] = queries.batches()
+    root = make_root()
+    digests = code_digests(code_format.read(code))
+    if connection.vendor == "sqlite":
+        batches.revoke_batch(actor=root, batch=batch)
+        assert not race(redeemer(repeat(code)), [holder, waiting])
+        return
+    with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            found = obstacle(Statements(), code, user)
-        everybody_looked.wait()
-        return not found and redeemer(codes)(user)
+            assert code_in(ask_for_code(Statements(), digests))
+            late = pool.submit(race, redeemer(repeat(code)), [waiting])
+            wait_until(somebody_waits_for_a_lock)
+            with ThreadPoolExecutor(1) as other:
+                other.submit(in_thread, lambda: batches.revoke_batch(actor=root, batch=batch)).result()
+        assert late.result() == 0
+    assert credits() == 0
 
-    assert race(redeem, [user] * 8) == 8
+
+def in_thread(act: Callable[[], None]) -> None:
+    try:
+        act()
+    finally:
+        connection.close()
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone() != (0,)

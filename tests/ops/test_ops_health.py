@@ -368,7 +368,7 @@ def test_the_page_costs_the_same_number_of_queries_however_many_processes(
 ) -> None:
     client = signed_in(root)
     tell_all_is_well()
-    with django_assert_max_num_queries(11) as few:
+    with django_assert_max_num_queries(12) as few:
         client.get(URL)
     for pid in range(2, 30):
         tell_relay(pid)

@@ -7,19 +7,29 @@ from django.core.exceptions import ValidationError
 
 from accounts.models import AuditEvent, User
 from billing.services.accounts import InvalidAmountError
+from billing.services.approval_settings import set_approval_threshold
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import MAX_QUOTA
 from redemption import queries
 from redemption.models import BatchState, BatchStatus, CodeBatch, RedemptionCode, SealedCodes
 from redemption.services import batches, making, redeeming
 from redemption.services.batches import (
+    BatchNeedsRootError,
     BatchStateError,
     BatchTerms,
     BatchTooLargeError,
     InvalidUsesError,
     InvalidValidityError,
 )
-from tests.factories import NOON, balance_of, codes_in_clear, make_admin, make_batch, make_user
+from tests.factories import (
+    NOON,
+    balance_of,
+    codes_in_clear,
+    make_admin,
+    make_batch,
+    make_root,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LATER = NOON + timedelta(days=1)
@@ -193,3 +203,17 @@ def test_a_batch_that_is_there_does_not_fail_afterwards() -> None:
     batches.fail_batch(batch_id=batch.pk, reason="late")
 
     assert CodeBatch.objects.get().status == "ready"
+
+
+def test_above_the_amount_that_takes_two_operators_only_root_makes_codes() -> None:
+    root, admin = make_root(), make_admin()
+    set_approval_threshold(actor=root, threshold=1_500)
+
+    with pytest.raises(BatchNeedsRootError, match=r"more than \$0.003"):
+        order(admin, quota=500, count=3, uses_per_code=2)
+
+    assert not CodeBatch.objects.exists()
+    order(admin, quota=500, count=3)
+    order(root, quota=500, count=300)
+    batches.create_batch(actor=None, terms=BatchTerms(name="shell", quota=500, count=300), at=NOON)
+    assert CodeBatch.objects.count() == 3

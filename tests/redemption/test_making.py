@@ -93,6 +93,31 @@ def test_of_many_who_make_one_batch_at_the_same_moment_one_does() -> None:
     assert not [check.code for check in audit_ledger() if check.broken]
 
 
+def test_who_comes_second_goes_away_at_once_and_leaves_the_first_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer: who comes second waits, and finds the batch made")
+    batch, insert, second = order(2_000), making._insert, []
+
+    def insert_while_another_tries(batch: CodeBatch, rows: list) -> None:
+        insert(batch, rows)
+        with ThreadPoolExecutor(1) as pool:
+            second.append(pool.submit(try_elsewhere).result(timeout=20))
+
+    def try_elsewhere() -> tuple[bool, int | None]:
+        try:
+            return making.make_codes(batch=batch, at=NOON), making.made_count(batch)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(making, "_insert", insert_while_another_tries)
+
+    assert making.make_codes(batch=batch, at=NOON)
+    assert [made for made, _count in second] == [False] * 20
+    assert [count for _made, count in second] == list(range(0, 2_000, 100)), "its progress is still told"
+
+
 def test_what_cannot_be_written_whole_is_not_written_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here the last code of the batch is one that was made before."""
     known = bytes(10)
@@ -175,7 +200,7 @@ def test_the_last_word_has_the_batch_and_not_the_writer(monkeypatch: pytest.Monk
 
 
 def test_everybody_can_see_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch, insert, seen = order(), making._insert, []
+    batch, insert, seen = order(1_050), making._insert, []
 
     def look_then_insert(batch: CodeBatch, rows: list) -> None:
         seen.append(making.made_count(batch))
@@ -185,12 +210,12 @@ def test_everybody_can_see_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     assert making.made_count(batch) is None
     making.make_codes(batch=batch, at=NOON)
 
-    assert seen == [0, 100, 200]
+    assert seen == list(range(0, 1_050, 100))
     assert making.made_count(batch) is None
 
 
 def test_nobody_starts_over_while_somebody_is_at_it() -> None:
-    batch = order()
+    batch = order(1_050)
     making._report_progress(batch, 100)
 
     tasks.make_codes(batch_id=batch.pk)
@@ -200,7 +225,7 @@ def test_nobody_starts_over_while_somebody_is_at_it() -> None:
 
 
 def test_batches_that_nobody_makes_are_asked_for_again() -> None:
-    left, at_work, done = order(), order(), order()
+    left, at_work, done = order(), order(1_050), order()
     making.make_codes(batch=done, at=NOON)
     making._report_progress(at_work, 100)
 

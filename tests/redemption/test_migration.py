@@ -74,7 +74,7 @@ def test_codes_and_redemptions_of_before_are_carried_over() -> None:
     assert bytes(RedemptionCode.objects.get(pk=codes[1].pk).digest) == (1).to_bytes(32, "big")
     found = queries.batches().get()
     assert (found.state(NOON), found.redeemed_count, found.used_count, found.disabled_count) == (
-        "active",
+        "revoked",
         1,
         1,
         2,

@@ -6,6 +6,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from billing.services import calls, refunds
 from redemption.services import redeeming
+from redemption.services.locked_codes import LockedCode
 from tests.stateful.effort import effort
 from tests.stateful.services.base import World
 from tests.stateful.services.machine import ServicesMachine
@@ -28,7 +29,7 @@ FAULTS = {
     "a call is charged as often as it is handed in": (calls, "find_charged", lambda _batch, _ids: {}),
     "more is refunded than was charged": (refunds, "refunded", lambda _call: 0),
     "a code is redeemed however often it was and whatever became of it": (
-        *(redeeming, "_obstacle"),
+        *(LockedCode, "obstacle"),
         lambda *_what: "",
     ),
     "a person uses codes as often as others may": (redeeming, "_personal_obstacle", lambda *_what: ""),

@@ -56,12 +56,17 @@ LEFT JOIN (SELECT batch_id, SUM(redeemed_count) AS redeemed, SUM(used_count) AS 
            FROM redemption_batchday GROUP BY batch_id) d ON d.batch_id = b.id
 LEFT JOIN (SELECT batch_id, COUNT(*) AS made, SUM(CASE WHEN status = 'used' THEN 1 ELSE 0 END) AS used,
                   SUM(CASE WHEN status = 'disabled' THEN 1 ELSE 0 END) AS disabled,
+                  SUM(CASE WHEN status = 'disabled' THEN used_count ELSE 0 END) AS disabled_used,
                   SUM(used_count) AS redeemed
            FROM redemption_redemptioncode GROUP BY batch_id) c ON c.batch_id = b.id
 WHERE COALESCE(c.made, 0) <> CASE WHEN b.ready_at IS NULL THEN 0 ELSE b.count END
    OR COALESCE(d.redeemed, 0) <> COALESCE(c.redeemed, 0)
    OR COALESCE(d.used, 0) <> COALESCE(c.used, 0)
-   OR b.disabled_count <> COALESCE(c.disabled, 0)"""
+   OR b.disabled_count <> COALESCE(c.disabled, 0)
+   OR b.disabled_uses <> COALESCE(c.disabled * b.uses_per_code - c.disabled_used, 0)
+UNION ALL
+SELECT 'code ' || c.id FROM redemption_redemptioncode c
+LEFT JOIN redemption_codebatch b ON b.id = c.batch_id WHERE b.id IS NULL"""
 
 
 def _unequal_entries(condition: str) -> str:

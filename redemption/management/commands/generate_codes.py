@@ -14,7 +14,7 @@ from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.quota import from_usd
 from redemption.models import CodeBatch
 from redemption.services import making, sealed
-from redemption.services.batches import BatchTerms, create_batch
+from redemption.services.batches import BatchTerms, create_batch, fail_batch
 
 
 class Command(BaseCommand):
@@ -52,7 +52,11 @@ class Command(BaseCommand):
             raise CommandError(error.full_text) from error
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        making.make_codes(batch=batch, at=now)
+        try:
+            making.make_codes(batch=batch, at=now)
+        except BaseException:  # nobody would see the codes that a worker made of it later
+            fail_batch(batch_id=batch.pk, reason="generate_codes")
+            raise
         self._write_out(batch, now)
         self.stderr.write(f"Batch {batch.pk}, “{batch.name}”: {batch.count} codes made.")
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from redemption.exports import qr_png, qr_svg, redeem_link
+from redemption.exports import qr_svg, redeem_link
 from redemption.exports.qr import qr_modules
 from tests.redemption.exports.examples import LINK, make_codes, read_qr_codes
 
@@ -25,18 +25,6 @@ def test_a_browser_shows_the_svg_so_that_it_scans_even_on_black(page: Page, link
     assert symbol.text == redeem_link(link, code)
 
 
-@pytest.mark.parametrize("link", LINKS)
-def test_the_png_scans(link: str) -> None:
-    [code] = make_codes(1)
-
-    image = Image.open(io.BytesIO(qr_png(redeem_link(link, code))))
-    image.load()
-    [symbol] = read_qr_codes(image)
-
-    assert symbol.text == redeem_link(link, code)
-    assert image.size[0] == image.size[1] >= 200
-
-
 def test_an_svg_needs_nothing_but_itself_and_keeps_four_modules_white_around() -> None:
     text = redeem_link(LINK, "AAAA-AAAA-AAAA-AAAA-A")
     root = ET.fromstring(qr_svg(text))
@@ -48,12 +36,3 @@ def test_an_svg_needs_nothing_but_itself_and_keeps_four_modules_white_around() -
     ground, modules = root
     assert (ground.get("fill"), ground.get("d")) == ("#fff", f"M0 0h{size}v{size}H0z")
     assert modules.get("d", "").startswith("M4 4h7v1h-7z")
-
-
-def test_a_png_keeps_four_modules_white_around() -> None:
-    text = redeem_link(LINK, "AAAA-AAAA-AAAA-AAAA-A")
-    image = Image.open(io.BytesIO(qr_png(text))).convert("L")
-
-    dark = image.point(lambda shade: 255 - shade).getbbox()
-
-    assert dark == (32, 32, image.width - 32, image.height - 32)
