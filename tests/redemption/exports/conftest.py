@@ -1,0 +1,5 @@
+"""No file depends on the database, so one of the two runs is enough."""
+
+from tests.settings import TEST_DATABASE
+
+collect_ignore_glob = [] if TEST_DATABASE == "sqlite" else ["test_*.py"]
