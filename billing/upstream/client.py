@@ -6,7 +6,7 @@ Calls are short and rare; the relay has a client of its own.
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from pyreqwest.client import SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import ConnectTimeoutError, PyreqwestError, RequestTimeoutError
+from pyreqwest.request import SyncRequestBuilder
 
 from oneapi_admin.lib.errors import DomainError
 
@@ -33,6 +34,10 @@ class UpstreamCallError(DomainError):
     message = _("%(reason)s")
 
 
+class UpstreamAnswerTooLargeError(UpstreamCallError):
+    """The provider did answer, with more than anybody wants to read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a provider answered; numbers with a point are read as Decimal."""
@@ -42,6 +47,8 @@ class Answer:
     """The parsed JSON; None when it is none."""
     text: str
     elapsed_ms: int
+    retry_after: str = ""
+    """The header of that name as it came."""
 
     @property
     def failure(self) -> str:
@@ -76,17 +83,51 @@ def call(method: str, base_url: str, path: str, *, key: str, body: dict[str, Any
         request = _client(os.getpid()).request(method, f"{base_url}{path}").bearer_auth(key)
         if body is not None:
             request = request.body_json(body)
-        with request.build_streamed() as response:
-            status, raw = response.status, b""
-            while chunk := response.body_reader.read_chunk():
-                raw += bytes(chunk)
-                if len(raw) > MAX_BODY:
-                    raise UpstreamCallError(reason=_("The answer is larger than 2 MiB."))
+        return _answer(request, secrets=[key], started=started)
     except (PyreqwestError, ValueError) as exc:
         raise UpstreamCallError(reason=_reason(exc, TIMEOUT)) from exc
-    text = raw.decode("utf-8", "replace").replace(key, "…") if key else raw.decode("utf-8", "replace")
+
+
+def send(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    secrets: Iterable[str] = (),
+    timeout: timedelta = TIMEOUT,
+) -> Answer:
+    """Make one call with any headers; no redirect is followed.
+
+    :param secrets: what the text of the answer must not repeat
+    :raises UpstreamCallError: if there is no answer
+    :raises UpstreamAnswerTooLargeError: if it is larger than 2 MiB
+    """
+    started = time.perf_counter()
+    try:
+        request = _client(os.getpid()).request(method, url).timeout(timeout)
+        for name, value in headers.items():
+            request = request.header(name, value, is_sensitive=True)
+        if body is not None:
+            request = request.body_bytes(body)
+        return _answer(request, secrets=secrets, started=started)
+    except (PyreqwestError, ValueError) as exc:
+        raise UpstreamCallError(reason=_reason(exc, timeout)) from exc
+
+
+def _answer(request: SyncRequestBuilder, *, secrets: Iterable[str], started: float) -> Answer:
+    with request.build_streamed() as response:
+        status, raw = response.status, b""
+        retry_after = response.get_header("retry-after") or ""
+        while chunk := response.body_reader.read_chunk():
+            raw += bytes(chunk)
+            if len(raw) > MAX_BODY:
+                raise UpstreamAnswerTooLargeError(reason=_("The answer is larger than 2 MiB."))
+    text = raw.decode("utf-8", "replace")
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "…")
     elapsed = round((time.perf_counter() - started) * 1000)
-    return Answer(status=status, data=_parsed(text), text=text, elapsed_ms=elapsed)
+    return Answer(status=status, data=_parsed(text), text=text, elapsed_ms=elapsed, retry_after=retry_after)
 
 
 def notify(url: str, *, body: bytes, headers: Mapping[str, str]) -> int:
@@ -113,7 +154,7 @@ def _client(_process_id: int) -> SyncClient:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):  # Decimal has no exponent of twenty digits
         return None
 
 

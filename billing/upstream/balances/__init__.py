@@ -1,0 +1,1 @@
+"""What is left at providers: one adapter for each way of asking, and the registry of them all."""

@@ -1,0 +1,18 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.billing.upstream.balances.provider import Provider, providing
+
+
+@pytest.fixture(scope="session")
+def running_provider() -> Iterator[Provider]:
+    with providing() as server:
+        yield server
+
+
+@pytest.fixture
+def provider(running_provider: Provider) -> Iterator[Provider]:
+    running_provider.start_again()
+    yield running_provider
+    running_provider.release.set()
