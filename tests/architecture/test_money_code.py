@@ -32,6 +32,10 @@ FLOATS_BESIDE_MONEY = {
     "billing/views/overview.py": "the points of a chart",
     "billing/queries/dashboard.py": "the points of a chart",
     "billing/services/audit/session.py": "seconds between two looks",
+    "billing/forecasting/exhaustion.py": "hours, and shares of what was spent",
+    "billing/forecasting/history.py": "amounts become shares of what was spent",
+    "billing/forecasting/levels.py": "shares of what was spent",
+    "billing/forecasting/pattern.py": "shares of what was spent",
     "redemption/exports/cards.py": "where things stand on paper",
     "redemption/services/attempts.py": "seconds to wait",
 }
