@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent, IdempotencyRecord
+from billing.services.approval_settings import set_approval_threshold
 from oneapi_admin.lib.quota import MAX_QUOTA
 from oneapi_admin.lib.secrets import decrypt
 from redemption import queries, tasks
@@ -233,7 +234,7 @@ def test_the_largest_batch_is_accepted(program, jobs) -> None:
 
 
 def test_a_batch_that_is_being_made_tells_how_far_it_is(program, monkeypatch) -> None:
-    batch, seen = ordered(count=4), []
+    batch, seen = ordered(count=1_002), []
     asks = program(make_admin())
     insert = making._insert
 
@@ -241,15 +242,15 @@ def test_a_batch_that_is_being_made_tells_how_far_it_is(program, monkeypatch) ->
         insert(*args)
         seen.append(asks.get(f"/code-batches/{batch.pk}").body["made_count"])
 
-    monkeypatch.setattr(making, "PART", 2)
+    monkeypatch.setattr(making, "PART", 501)
     monkeypatch.setattr(making, "_insert", look)
     making.make_codes(batch=batch, at=NOON)
 
-    assert seen == [0, 2]
+    assert seen == [0, 501]
 
 
 def test_nothing_is_told_to_be_made_of_a_batch_that_nobody_makes(program) -> None:
-    batch = ordered()
+    batch = ordered(count=1_001)
     making._report_progress(batch, 2)
     asks = program(make_admin())
 
@@ -598,3 +599,14 @@ def test_what_is_not_there_is_not_found(program, method, path, body, pk) -> None
 @pytest.mark.parametrize(("method", "path", "body"), OF_ONE)
 def test_what_is_no_number_is_refused(program, method, path, body, pk) -> None:
     assert program(make_admin()).ask(method, path.format(batch=pk), body).status == 422
+
+
+def test_codes_above_the_amount_that_takes_two_operators_are_refused_to_all_but_root(program) -> None:
+    root = make_root()
+    set_approval_threshold(actor=root, threshold=1_499)
+
+    refused = program(make_admin()).post("/code-batches", NEW)
+
+    assert (refused.status, refused.code) == (409, "approval_required")
+    assert not CodeBatch.objects.exists()
+    assert program(root).post("/code-batches", NEW).status == 201

@@ -472,9 +472,9 @@ def test_nobody_takes_back_from_whom_they_may_not_manage(program) -> None:
 
 
 def test_what_is_above_the_amount_waits_for_another_operator(program) -> None:
-    set_approval_threshold(actor=make_root(), threshold=499)
     user = make_user()
     code, entry = redeemed(user)
+    set_approval_threshold(actor=make_root(), threshold=499)
 
     kept = program(make_admin()).post(reverse_path(code), BACK, Idempotency_Key="1")
     before = balance_of(user)
