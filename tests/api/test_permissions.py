@@ -166,7 +166,7 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
 
 def shared_code() -> CodeBatch:
     """A batch whose codes can be read, and whose only one a user has redeemed."""
-    batch = make_batch(at=timezone.now(), quota=5, count=1, uses_per_code=2)
+    batch = make_batch(make_root(), at=timezone.now(), quota=5, count=1, uses_per_code=2)
     redeem(code=codes_in_clear(batch)[0], user=make_user(), at=timezone.now())
     return batch
 
