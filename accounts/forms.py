@@ -1,6 +1,6 @@
 """Forms about people and the keys of theirs that calls do not use."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django import forms
@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import AuditAction, Scope, SubjectType, User, scopes_of_use_to
 from accounts.queries import AuditFilters
 from accounts.validators import validate_expiry
+from oneapi_admin.lib.days import midnight
 
 
 class Expiry(models.TextChoices):
@@ -162,10 +163,6 @@ class AuditFilterForm(forms.Form):
             action=data["action"],
             subject_type=data["subject"],
             subject_id=data["number"],
-            since=_midnight(data["since"]) if data["since"] else None,
-            until=_midnight(data["until"] + timedelta(days=1)) if data["until"] else None,
+            since=midnight(data["since"]) if data["since"] else None,
+            until=midnight(data["until"] + timedelta(days=1)) if data["until"] else None,
         )
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))

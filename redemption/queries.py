@@ -9,7 +9,6 @@ from django.db.models.functions import Coalesce
 
 from accounts.models import AuditEvent, Role, SubjectType, User
 from billing.models import LedgerEntry
-from billing.queries.ledger import with_reversals
 from redemption import code_format
 from redemption.models import BatchDay, BatchState, CodeBatch, CodeStatus, Redemption, RedemptionCode
 from redemption.services.secrets import code_digests
@@ -123,7 +122,7 @@ def redemptions(
     if not actor.is_root:
         found = found.exclude(user__role=Role.ROOT)
     if redeemer:
-        found = found.filter(user__in=_people(redeemer))
+        found = found.filter(user__in=User.objects.named(redeemer))
     conditions = {"batch": batch_id, "created_at__gte": since, "created_at__lt": until}
     found = found.filter(**{name: value for name, value in conditions.items() if value is not None})
     reversal = LedgerEntry.objects.filter(reverses=OuterRef("entry_id"))
@@ -140,20 +139,6 @@ def events_of(code: RedemptionCode, *, viewer: User) -> QuerySet[AuditEvent]:
     of_batch = Q(subject_type=SubjectType.CODE_BATCH, subject_id=code.batch_id)
     events = AuditEvent.objects.visible_to(viewer).select_related("actor", "user")
     return events.filter(own | of_batch).order_by("-pk")
-
-
-def entries_of(code: RedemptionCode) -> QuerySet[LedgerEntry]:
-    """The entries of a code's redemptions, with what took them back."""
-    entries = LedgerEntry.objects.select_related("account__user")
-    return with_reversals(entries.filter(redemptions__code=code))
-
-
-def _people(name: str) -> QuerySet[User]:
-    named = Q(username__iexact=name)
-    if name.isascii() and name.isdigit() and len(name) <= 18:
-        named |= Q(pk=int(name))
-    people: QuerySet[User] = User.objects.filter(named)
-    return people
 
 
 def _sum_of_days(name: str) -> Coalesce:

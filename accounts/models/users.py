@@ -49,6 +49,13 @@ class UserQuerySet(models.QuerySet["User"]):
         below = self.manageable_by(actor).values("pk")
         return self.filter(models.Q(pk=actor.pk) | models.Q(pk__in=below))
 
+    def named(self, text: str) -> "UserQuerySet":
+        """By the exact name, in small or capital letters, or by the exact number."""
+        found = models.Q(username__iexact=text)
+        if text.isascii() and text.isdigit() and len(text) <= 18:
+            found |= models.Q(pk=int(text))
+        return self.filter(found)
+
     def search(self, text: str) -> "UserQuerySet":
         """By the beginning of the name or e-mail, or by the exact number."""
         found = models.Q(username__istartswith=text) | models.Q(email__istartswith=text)

@@ -1,17 +1,16 @@
 """Reading the whole ledger, as far as an operator may."""
 
 from collections.abc import Iterator
-from datetime import datetime, time, timedelta
-from typing import Any
+from datetime import timedelta
 
 from django import forms
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Role, User
 from billing.models import EntryKind, LedgerEntry, UsageRecord
 from billing.queries.usage import with_refunds
+from oneapi_admin.lib.days import midnight
 from oneapi_admin.lib.pagination import pages_of
 from oneapi_admin.lib.quota import to_usd
 
@@ -70,13 +69,13 @@ def filtered_entries(actor: User, form: LedgerFilterForm) -> QuerySet[LedgerEntr
         return entries.none()
     data = form.cleaned_data
     if data["user"]:
-        entries = entries.filter(account__in=_people(data["user"]).values("pk"))
+        entries = entries.filter(account__in=User.objects.named(data["user"]).values("pk"))
     if data["kind"]:
         entries = entries.filter(kind=data["kind"])
     if data["since"]:
-        entries = entries.filter(created_at__gte=_midnight(data["since"]))
+        entries = entries.filter(created_at__gte=midnight(data["since"]))
     if data["until"]:
-        entries = entries.filter(created_at__lt=_midnight(data["until"] + timedelta(days=1)))
+        entries = entries.filter(created_at__lt=midnight(data["until"] + timedelta(days=1)))
     if data["request"]:
         charged = UsageRecord.objects.filter(request_id=data["request"])
         refunds = Q(reference=data["request"]) & ~Q(reference="")  # as the index has it
@@ -119,15 +118,3 @@ def actor_name(person: User | None, *, viewer: User) -> str:
     if person is None:
         return ""
     return str(Role.ROOT.label) if person.is_root and not viewer.is_root else person.username
-
-
-def _people(text: str) -> QuerySet[User]:
-    found = Q(username__iexact=text)
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        found |= Q(pk=int(text))
-    people: QuerySet[User] = User.objects.filter(found)
-    return people
-
-
-def _midnight(day: Any) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))

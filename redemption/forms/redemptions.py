@@ -1,12 +1,13 @@
 """Finding redemptions."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from oneapi_admin.lib.days import midnight
 
 _YEARS = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
 """Days that all time zones and both databases can do something with."""
@@ -28,10 +29,6 @@ class RedemptionFilterForm(forms.Form):
         return {
             "redeemer": data["user"],
             "batch_id": data["batch"],
-            "since": since and _midnight(since),
-            "until": until and _midnight(until + timedelta(days=1)),
+            "since": since and midnight(since),
+            "until": until and midnight(until + timedelta(days=1)),
         }
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
