@@ -72,6 +72,17 @@ class Pipeline:
         self._sent.append(answer)
         return answer
 
+    def begin(self) -> None:
+        """Begin the transaction; a connection's first one lets statements be planned once and for all.
+
+        PostgreSQL would plan those of few rows anew each time: for one row it expects a saving, and
+        planning takes a fifth of its time.
+        """
+        is_first = self._is_preparing and not self._names
+        self.execute("BEGIN")
+        if is_first:
+            self.execute("SET plan_cache_mode = force_generic_plan")
+
     def flush(self) -> None:
         """Send everything queued and read the answers.
 
@@ -114,7 +125,7 @@ def pipelined_transaction(connection: "psycopg.Connection[Any]") -> Iterator[Pip
     pipeline = Pipeline(connection)
     connection.pgconn.enter_pipeline_mode()
     try:
-        pipeline.execute("BEGIN")
+        pipeline.begin()
         yield pipeline
         commit = pipeline.execute("COMMIT")
         pipeline.end()

@@ -143,3 +143,17 @@ def test_when_the_server_hangs_up_nothing_is_written_and_the_next_connection_wor
     connection.close()
     with durable_batch() as batch:
         assert batch.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_statements_are_planned_once_even_for_few_rows_and_after_an_error() -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        write(1, 1)
+
+    for number in range(8):
+        write(number)
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement ~ 'numbers'"
+        )
+        assert cursor.fetchall() == [(8, 0)]
