@@ -99,8 +99,8 @@ def written(random: bytes) -> list[str]:
     return [_grouped(symbols[start : start + 16]) for start in range(0, len(symbols), 16)]
 
 
-def hints(random: bytes) -> list[str]:
-    """The last four symbols that carry bits, by which people tell codes apart.
+def hints(random: bytes) -> list[bytes]:
+    """The last four symbols that carry bits, in ASCII, by which people tell codes apart.
 
     :param random: 10 bytes for each code
     """
@@ -136,4 +136,4 @@ def _times_generator(value: int) -> int:
     return doubled ^ _REDUCER if doubled & 0b100000 else doubled
 
 
-_PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]
+_PAIRS: Final = [(first + second).encode() for first in ALPHABET for second in ALPHABET]

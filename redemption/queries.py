@@ -85,11 +85,11 @@ def redeemed_by_day(batch: CodeBatch) -> Iterator[tuple[date, int]]:
 def codes_of(batch: CodeBatch, *, hint: str = "", status: str = "") -> QuerySet[RedemptionCode]:
     """The codes of a batch, narrowed to those in a status, or to redeemed ones with a hint."""
     found = RedemptionCode.objects.select_related("redeemed_by").filter(batch=batch)
-    if hint:
-        found = found.filter(hint=hint, redeemed_at__isnull=False)
     if status in CodeStatus.values:
-        return found.filter(status=status)
-    return found if hint else found.filter(pk__range=(batch.first_code_id or 0, batch.last_code_id or 0))
+        found = found.filter(status=status)
+    if hint:
+        return found.filter(hint=hint, redeemed_at__isnull=False)
+    return found.filter(pk__range=(batch.first_code_id or 0, batch.last_code_id or 0))
 
 
 def codes_found(text: str) -> QuerySet[RedemptionCode]:

@@ -37,11 +37,11 @@ def derived_key(purpose: str, secret: str) -> bytes:
 def keyed_digest(purpose: str, secret: str, text: str) -> str:
     """Hash a text with a key derived for ``purpose``: hex HMAC-SHA-256."""
     # A text read from JSON may have half characters.
-    return keyed_digests(purpose, secret, [text.encode(errors="surrogatepass")])[0]
+    return keyed_digests(purpose, secret, [text.encode(errors="surrogatepass")])[0].hex()
 
 
-def keyed_digests(purpose: str, secret: str, contents: Iterable[bytes]) -> list[str]:
-    """Hash many short secrets such as codes, each for itself: hex HMAC-SHA-256.
+def keyed_digests(purpose: str, secret: str, contents: Iterable[bytes]) -> list[bytes]:
+    """Hash many short secrets such as codes, each for itself: HMAC-SHA-256.
 
     The key is hashed once, and every HMAC (RFC 2104) goes on from there: millions of them are asked for.
     """
@@ -53,7 +53,7 @@ def keyed_digests(purpose: str, secret: str, contents: Iterable[bytes]) -> list[
         first.update(content)
         second = end()
         second.update(first.digest())
-        digests.append(second.hexdigest())
+        digests.append(second.digest())
     return digests
 
 

@@ -67,9 +67,14 @@ class RedemptionCode(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Every index makes a million codes slower to make. That of hints grows as codes are redeemed,
-            # and the codes of a batch are found by their range of primary keys.
-            models.Index(fields=["batch", "status", "-id"], name="redemption_code_by_status"),
+            # Every index makes a million codes slower to make. The codes of a batch are a range of primary
+            # keys; of those, each index by status has some, at its end. That of hints grows with redemptions.
+            *(
+                models.Index(
+                    fields=["id"], name=f"redemption_code_{status}", condition=models.Q(status=status)
+                )
+                for status in CodeStatus.values
+            ),
             models.Index(
                 fields=["hint", "-id"],
                 name="redemption_code_by_hint",

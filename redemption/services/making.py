@@ -1,45 +1,27 @@
 """Making the codes of a batch: all of them in one transaction, or none."""
 
-import secrets
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.db.models import Max, Min
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
 from oneapi_admin.lib.jobs import enqueue
-from oneapi_admin.lib.sql import table
-from redemption import code_format
-from redemption.models import BatchStatus, CodeBatch, CodeStatus, RedemptionCode, SealedCodes
+from redemption.models import BatchStatus, CodeBatch, RedemptionCode
 from redemption.services.batches import MAKE_CODES
-from redemption.services.secrets import digests_of, seal
+from redemption.services.code_parts import new_parts
 
 logger = structlog.get_logger(__name__)
 
 AT_ONCE = 1000
 """So many codes are made for who waits; more are made by a job."""
-PART = 50_000
-"""How many codes are written at once, are encrypted together, and are lost sight of between two reports."""
 _LOCKS = 0x636F6465
 """The first half of the numbers by which PostgreSQL knows who makes which batch."""
 SILENT_S = 60
 """Who makes codes and has said nothing for so long is dead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some of a batch's codes."""
-
-    random: bytes
-    rows: list[str]
-    """Digest, tabulator, hint: in the order of the digests, since an index grows best in its own order."""
 
 
 def make_codes(*, batch: CodeBatch, at: datetime) -> bool:
@@ -53,7 +35,8 @@ def make_codes(*, batch: CodeBatch, at: datetime) -> bool:
         if not _is_mine(batch):
             return False
         try:
-            is_made = _write_all(batch) and _is_first(batch, at)
+            last = _last_code_id()
+            is_made = _write_all(batch) and _is_first(batch, at, after=last)
         finally:
             _forget_progress(batch)
         transaction.set_rollback(not is_made)
@@ -96,12 +79,11 @@ def _write_all(batch: CodeBatch) -> bool:
     """Write the codes, part by part; False as soon as nobody wants them any more."""
     written = 0
     _report_progress(batch, written)
-    for number, part in enumerate(new_parts(batch.count)):
+    for part in new_parts(batch):
         if not _is_wanted(batch):
             return False
-        SealedCodes.objects.create(batch=batch, number=number, content=seal(part.random))
-        _insert(batch, part.rows)
-        written += len(part.rows)
+        part.insert()
+        written += part.count
         _report_progress(batch, written)
     return True
 
@@ -110,57 +92,25 @@ def _is_wanted(batch: CodeBatch) -> bool:
     return CodeBatch.objects.filter(pk=batch.pk, status=BatchStatus.CREATING).exists()
 
 
-def _is_first(batch: CodeBatch, at: datetime) -> bool:
-    """Let the codes be redeemed, if nobody else has made them or cancelled the batch meanwhile."""
-    codes = RedemptionCode.objects.filter(batch=batch, status=CodeStatus.ENABLED)
-    ends = codes.aggregate(first_code_id=Min("pk"), last_code_id=Max("pk"))
+def _last_code_id() -> int:
+    return RedemptionCode.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def _is_first(batch: CodeBatch, at: datetime, *, after: int) -> bool:
+    """Let the codes be redeemed, if nobody else has made them or cancelled the batch meanwhile.
+
+    :param after: a primary key that is smaller than all of theirs
+    """
+    own = RedemptionCode.objects.filter(batch=batch, pk__gt=after).values_list("pk", flat=True)
     return bool(
         CodeBatch.objects.filter(pk=batch.pk, status=BatchStatus.CREATING).update(
-            **ends,
+            first_code_id=own.order_by("pk")[:1],
+            last_code_id=own.order_by("-pk")[:1],
             status=BatchStatus.READY,
             ready_at=at,
             sealed_until=at + timedelta(hours=settings.CODE_EXPORT_HOURS),
         )
     )
-
-
-def new_parts(count: int) -> Iterator[Part]:
-    """Yield the codes in parts; while one of them is written the next is made."""
-    sizes = [min(PART, count - start) for start in range(0, count, PART)]
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(_new_part, sizes[0])
-        for size in sizes[1:]:
-            part, coming = coming.result(), pool.submit(_new_part, size)
-            yield part
-        yield coming.result()
-
-
-def _new_part(size: int) -> Part:
-    step = code_format.RANDOM_BYTES
-    random = secrets.token_bytes(size * step)
-    digests = digests_of([random[start : start + step] for start in range(0, len(random), step)])
-    pairs = zip(digests, code_format.hints(random), strict=True)
-    return Part(random, sorted([f"{digest}\t{hint}" for digest, hint in pairs]))
-
-
-def _insert(batch: CodeBatch, rows: list[str]) -> None:
-    with connection.wrap_database_errors, connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            columns = "(digest, hint, batch_id)"
-            with cursor.copy(f"COPY {table(RedemptionCode)} {columns} FROM STDIN") as copy:
-                copy.write(copy_lines(batch, rows))
-        else:
-            pairs = (row.split("\t") for row in rows)
-            cursor.executemany(
-                f"INSERT INTO {table(RedemptionCode)} (batch_id, digest, hint) VALUES (%s, %s, %s)",
-                [(batch.pk, bytes.fromhex(digest), hint) for digest, hint in pairs],
-            )
-
-
-def copy_lines(batch: CodeBatch, rows: list[str]) -> str:
-    """Rows in the text form of PostgreSQL's COPY, whose bytes begin with ``\\\\x``."""
-    end = f"\t{batch.pk}\n"
-    return "\\\\x" + f"{end}\\\\x".join(rows) + end
 
 
 def _progress_key(batch_id: int) -> str:

@@ -10,15 +10,15 @@ _HASHED = "redemption.code"
 _SEALED = "redemption.sealed_codes"
 
 
-def digests_of(codes: Sequence[bytes]) -> list[str]:
-    """What codes are stored by, in hexadecimal digits."""
+def digests_of(codes: Sequence[bytes]) -> list[bytes]:
+    """What codes are stored by."""
     return keyed_digests(_HASHED, settings.CODE_SECRET, codes)
 
 
 def code_digests(bits: bytes) -> list[bytes]:
     """What a code may be found by: also under the secrets that were replaced."""
     secrets = (settings.CODE_SECRET, *settings.CODE_SECRET_FALLBACKS)
-    return [bytes.fromhex(keyed_digests(_HASHED, secret, [bits])[0]) for secret in secrets]
+    return [keyed_digests(_HASHED, secret, [bits])[0] for secret in secrets]
 
 
 def seal(content: bytes) -> bytes:

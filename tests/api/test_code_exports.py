@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from redemption.models import CodeBatch, SealedCodes
-from redemption.services import batches, making, sealed
+from redemption.services import batches, code_parts, sealed
 from tests.api.conftest import Program
 from tests.factories import NOON, balance_of, codes_in_clear, make_admin, make_batch, make_user
 from tests.support.processes import WebProcess, web_processes
@@ -126,7 +126,8 @@ def test_a_part_of_the_codes_is_exported(program, query, numbers) -> None:
 
 
 def test_a_part_is_the_same_wherever_the_codes_were_sealed(program, monkeypatch) -> None:
-    monkeypatch.setattr(making, "PART", 2)
+    for name in ("SMALLEST_PART", "LARGEST_PART"):
+        monkeypatch.setattr(code_parts, name, 2)
     batch = fresh_batch(count=5)
     codes = codes_in_clear(batch)
 
@@ -265,7 +266,7 @@ def test_a_visitor_exports_nothing() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", ["csv", "xlsx", "txt"])
 def test_a_server_sends_a_large_file_whole(web, program, name) -> None:
-    batch = fresh_batch(count=making.PART + 1)
+    batch = fresh_batch(count=code_parts.SMALLEST_PART + 1)
     asks = program(make_admin())
     address = f"{web.origin}/api/v1{path_of(batch)}/export?format={name}"
 

@@ -23,7 +23,7 @@ from tests.support.processes import ROOT, environment
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-COUNT = 200_000
+COUNT = 300_000
 ORDER = {"name": "spring", "quota": 500, "count": COUNT}
 
 

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection
 from billing.services.audit import audit_ledger
 from redemption import code_format, tasks
 from redemption.models import CodeBatch, RedemptionCode, SealedCodes
-from redemption.services import batches, making
+from redemption.services import batches, code_parts, making
 from redemption.services.batches import BatchTerms
 from redemption.services.secrets import code_digests
 from tests.factories import NOON, codes_in_clear, make_admin
@@ -20,7 +20,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "PART", 100)
+    small_parts(monkeypatch)
+
+
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SMALLEST_PART", "LARGEST_PART"):
+        monkeypatch.setattr(code_parts, name, 100)
 
 
 def order(count: int = 250) -> CodeBatch:
@@ -48,6 +53,32 @@ def test_there_are_as_many_codes_as_ordered_each_stored_by_its_hash_and_hint(cou
     assert not [check.code for check in audit_ledger() if check.broken]
 
 
+def test_a_batch_knows_where_its_codes_begin_and_end() -> None:
+    made = [order(count) for count in (250, 1, 99)]
+    for batch in made:
+        making.make_codes(batch=batch, at=NOON)
+        batch.refresh_from_db()
+
+    for batch in made:
+        keys = sorted(code.pk for code in batch.codes.all())
+        assert (batch.first_code_id, batch.last_code_id) == (keys[0], keys[-1])
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [
+        (1, [1]),
+        (25_000, [25_000]),
+        (25_001, [25_000, 1]),
+        (1_000_000, [25_000, 50_000, 100_000, 200_000, 200_000, 200_000, 200_000, 25_000]),
+    ],
+)
+def test_parts_begin_small(monkeypatch: pytest.MonkeyPatch, count: int, sizes: list[int]) -> None:
+    monkeypatch.undo()
+
+    assert list(code_parts.sizes(count)) == sizes
+
+
 def test_the_codes_of_two_batches_differ() -> None:
     first, second = order(), order()
 
@@ -60,8 +91,8 @@ def test_the_codes_of_two_batches_differ() -> None:
 
 def test_the_codes_come_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    original = making.secrets.token_bytes
-    monkeypatch.setattr(making.secrets, "token_bytes", lambda size: asked.append(size) or original(size))
+    original = code_parts.secrets.token_bytes
+    monkeypatch.setattr(code_parts.secrets, "token_bytes", lambda size: asked.append(size) or original(size))
 
     making.make_codes(batch=order(250), at=NOON)
 
@@ -98,10 +129,10 @@ def test_who_comes_second_goes_away_at_once_and_leaves_the_first_alone(
 ) -> None:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer: who comes second waits, and finds the batch made")
-    batch, insert, second = order(2_000), making._insert, []
+    batch, insert, second = order(2_000), code_parts.Part.insert, []
 
-    def insert_while_another_tries(batch: CodeBatch, rows: list) -> None:
-        insert(batch, rows)
+    def insert_while_another_tries(part: code_parts.Part) -> None:
+        insert(part)
         with ThreadPoolExecutor(1) as pool:
             second.append(pool.submit(try_elsewhere).result(timeout=20))
 
@@ -111,7 +142,7 @@ def test_who_comes_second_goes_away_at_once_and_leaves_the_first_alone(
         finally:
             connection.close()
 
-    monkeypatch.setattr(making, "_insert", insert_while_another_tries)
+    monkeypatch.setattr(code_parts.Part, "insert", insert_while_another_tries)
 
     assert making.make_codes(batch=batch, at=NOON)
     assert [made for made, _count in second] == [False] * 20
@@ -121,13 +152,13 @@ def test_who_comes_second_goes_away_at_once_and_leaves_the_first_alone(
 def test_what_cannot_be_written_whole_is_not_written_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here the last code of the batch is one that was made before."""
     known = bytes(10)
-    monkeypatch.setattr(making.secrets, "token_bytes", lambda size: known * (size // 10))
+    monkeypatch.setattr(code_parts.secrets, "token_bytes", lambda size: known * (size // 10))
     making.make_codes(batch=order(1), at=NOON)
     monkeypatch.undo()
-    monkeypatch.setattr(making, "PART", 100)
+    small_parts(monkeypatch)
     parts = [bytes([number]) + bytes(8) for number in range(1, 250)]
     random = iter([b"".join(bytes([n // 256]) + p for n, p in enumerate(parts[:100], 1)), known])
-    monkeypatch.setattr(making.secrets, "token_bytes", lambda _size: next(random))
+    monkeypatch.setattr(code_parts.secrets, "token_bytes", lambda _size: next(random))
     batch = order(101)
 
     with pytest.raises(IntegrityError):
@@ -139,7 +170,7 @@ def test_what_cannot_be_written_whole_is_not_written_at_all(monkeypatch: pytest.
 
 
 def test_the_job_notes_why_it_could_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making.secrets, "token_bytes", bytes)
+    monkeypatch.setattr(code_parts.secrets, "token_bytes", bytes)
     batch = order(2)
 
     tasks.make_codes(batch_id=batch.pk)
@@ -151,13 +182,13 @@ def test_the_job_notes_why_it_could_not(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_batch_that_is_cancelled_half_way_has_no_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     """On SQLite whoever cancels waits for the writer; so here it is the writer who notices, between parts."""
-    batch, insert = order(), making._insert
+    batch, insert = order(), code_parts.Part.insert
 
-    def insert_then_cancel(batch: CodeBatch, rows: list) -> None:
-        insert(batch, rows)
+    def insert_then_cancel(part: code_parts.Part) -> None:
+        insert(part)
         CodeBatch.objects.filter(pk=batch.pk).update(status="cancelled")
 
-    monkeypatch.setattr(making, "_insert", insert_then_cancel)
+    monkeypatch.setattr(code_parts.Part, "insert", insert_then_cancel)
 
     assert not making.make_codes(batch=batch, at=NOON)
     assert nothing_is_there()
@@ -200,13 +231,13 @@ def test_the_last_word_has_the_batch_and_not_the_writer(monkeypatch: pytest.Monk
 
 
 def test_everybody_can_see_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch, insert, seen = order(1_050), making._insert, []
+    batch, insert, seen = order(1_050), code_parts.Part.insert, []
 
-    def look_then_insert(batch: CodeBatch, rows: list) -> None:
+    def look_then_insert(part: code_parts.Part) -> None:
         seen.append(making.made_count(batch))
-        insert(batch, rows)
+        insert(part)
 
-    monkeypatch.setattr(making, "_insert", look_then_insert)
+    monkeypatch.setattr(code_parts.Part, "insert", look_then_insert)
     assert making.made_count(batch) is None
     making.make_codes(batch=batch, at=NOON)
 

@@ -6,7 +6,7 @@ import pytest
 
 from accounts.models import AuditEvent
 from redemption.models import CodeBatch, SealedCodes
-from redemption.services import batches, making, sealed
+from redemption.services import batches, code_parts, sealed
 from redemption.services.batches import BatchTerms
 from redemption.services.redeeming import redeem
 from redemption.services.sealed import CodesGoneError, CodesNotReadyError
@@ -85,7 +85,8 @@ def test_who_has_them_can_have_them_deleted_at_once() -> None:
 
 
 def test_a_list_that_is_cut_short_meanwhile_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "PART", 100)
+    for name in ("SMALLEST_PART", "LARGEST_PART"):
+        monkeypatch.setattr(code_parts, name, 100)
     batch = make_batch(count=250)
     reader = sealed.open_codes(actor=None, batch=batch, how="csv", at=NOON)
     begun = [next(reader) for _ in range(50)]
