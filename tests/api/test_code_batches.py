@@ -12,7 +12,7 @@ from oneapi_admin.lib.quota import MAX_QUOTA
 from oneapi_admin.lib.secrets import decrypt
 from redemption import queries, tasks
 from redemption.models import BatchStatus, CodeBatch, RedemptionCode, SealedCodes
-from redemption.services import batches, making
+from redemption.services import batches, code_parts, making
 from redemption.services.codes import set_code_status
 from redemption.services.redeeming import redeem
 from tests.api.conftest import Program, queries_of
@@ -236,14 +236,15 @@ def test_the_largest_batch_is_accepted(program, jobs) -> None:
 def test_a_batch_that_is_being_made_tells_how_far_it_is(program, monkeypatch) -> None:
     batch, seen = ordered(count=1_002), []
     asks = program(make_admin())
-    insert = making._insert
+    insert = code_parts.Part.insert
 
-    def look(*args: Any) -> None:
-        insert(*args)
+    def look(part: code_parts.Part) -> None:
+        insert(part)
         seen.append(asks.get(f"/code-batches/{batch.pk}").body["made_count"])
 
-    monkeypatch.setattr(making, "PART", 501)
-    monkeypatch.setattr(making, "_insert", look)
+    monkeypatch.setattr(code_parts, "SMALLEST_PART", 501)
+    monkeypatch.setattr(code_parts, "LARGEST_PART", 501)
+    monkeypatch.setattr(code_parts.Part, "insert", look)
     making.make_codes(batch=batch, at=NOON)
 
     assert seen == [0, 501]
