@@ -335,6 +335,7 @@ def test_a_change_of_a_code_that_makes_no_sense_is_refused_naming_the_field(prog
 # --- Taking back what one gave --------------------------------------------------------------------
 
 
+@pytest.mark.django_db(transaction=True)
 def test_what_a_code_gave_is_taken_back_and_it_stays_used(program) -> None:
     user, admin = make_user(balance=7), make_admin()
     code, entry = redeemed(user)
@@ -358,6 +359,7 @@ def test_what_a_code_gave_is_taken_back_and_it_stays_used(program) -> None:
     check_the_books()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_what_is_spent_is_taken_only_where_the_program_says_so(program) -> None:
     user = make_user()
     code, _entry = redeemed(user)
@@ -471,6 +473,7 @@ def test_nobody_takes_back_from_whom_they_may_not_manage(program) -> None:
     assert done == [201, 201]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_what_is_above_the_amount_waits_for_another_operator(program) -> None:
     user = make_user()
     code, entry = redeemed(user)

@@ -423,6 +423,7 @@ def test_a_visitor_and_a_token_without_the_scope_see_no_redemptions(program) -> 
     assert (answer.status, answer.code) == (403, "missing_scope")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_after_everything_the_books_are_right(program, settings) -> None:
     settings.REDEEM_FAILURES_PER_USER = 100
     user = make_user()

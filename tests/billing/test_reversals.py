@@ -79,6 +79,7 @@ def test_a_reversed_negative_adjustment_is_given_back() -> None:
     assert (back.amount, balance_of(user)) == (70, 100)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_what_a_code_gave_is_taken_back_as_far_as_it_is_there() -> None:
     user = make_user()
     whole, part = (redeem(code=make_code(quota=300), user=user, at=NOON) for _ in range(2))

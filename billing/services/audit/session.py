@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from django.db import connection
+from django.db import connection, transaction
 
 _PREPARE = {
     # The server's memory, for sorting; for hashing it takes twice as much.
@@ -38,9 +38,14 @@ class Position(NamedTuple):
 
 
 class Session:
-    """A connection of the audit's own, so that scratch tables and settings end with it."""
+    """A connection of the audit's own, so that scratch tables and settings end with it.
+
+    :raises TransactionManagementError: within a transaction, of which it would see nothing
+    """
 
     def __init__(self) -> None:
+        if connection.in_atomic_block:
+            raise transaction.TransactionManagementError("an audit proves what is committed")
         self._connection = connection.copy()
         self.vendor = self._connection.vendor
 
