@@ -1,7 +1,7 @@
 """A real HTTP server that receives webhooks and answers as it is told."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +29,8 @@ class Receiver:
         self.url = f"http://127.0.0.1:{server.server_port}/hooks?shop=1"
         self.received: list[Received] = []
         self.answers: list[int] = []
+        self.judge: Callable[[Received], int] | None = None
+        """Says what to answer, where it depends on what came; many threads ask at once."""
         self.headers: dict[str, str] = {}
         self.release = threading.Event()
         """Until it is set, answers wait where they were told to ``hang``."""
@@ -37,8 +39,11 @@ class Receiver:
     def take(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.received.append(Received(request.path, headers, body))
+        received = Received(request.path, headers, body)
+        self.received.append(received)
         status = self.answers.pop(0) if self.answers else 204
+        if self.judge is not None:
+            status = self.judge(received)
         if self.hangs:
             self.release.wait(30)
         request.send_response(status)

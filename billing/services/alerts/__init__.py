@@ -1,0 +1,1 @@
+"""Telling people in time: rules are evaluated, alerts written down once, and sent until they arrive."""
