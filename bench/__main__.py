@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-NAMES = ("relay", "settle", "accuracy", "audit", "lists", "codes", "forecast")
+NAMES = ("relay", "settle", "accuracy", "audit", "lists", "codes", "reconcile", "forecast")
 _USAGE = f"""usage: python -m bench [NAME [OPTIONS]]
 
 NAME is {", ".join(NAMES)}; without one, all of them run with their defaults, which takes about 50 minutes.
