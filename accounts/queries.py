@@ -180,6 +180,7 @@ _FIELDS: dict[str, str | Promise] = {
     "multiplier": gettext_lazy("multiplier"),
     "name": gettext_lazy("name"),
     "output_price": gettext_lazy("output"),
+    "per_usd": gettext_lazy("for one US dollar"),
     "priority": gettext_lazy("priority"),
     "quota": gettext_lazy("quota units"),
     "quota_limit": gettext_lazy("quota limit in units"),

@@ -76,6 +76,12 @@ class GroupPriceAdmin(ReadOnlyAdmin):
     list_display = ("group", "multiplier", "created_at")
 
 
+@admin.register(models.ExchangeRate)
+class ExchangeRateAdmin(ReadOnlyAdmin):
+    list_display = ("currency", "per_usd", "valid_from", "created_at")
+    list_filter = ("currency",)
+
+
 @admin.register(models.AuditRun)
 class AuditRunAdmin(ReadOnlyAdmin):
     list_display = ("started_at", "finished_at", "kind", "is_clean", "calls_read", "entries_read")

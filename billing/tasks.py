@@ -6,23 +6,23 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from billing.models import Channel, ChannelStatus
-from billing.services import audit, balances, holds, webhooks
+from billing.services import audit, holds, polling, webhooks
+from billing.services.alerts import delivering, evaluating, outbox
 from oneapi_admin.lib.jobs import enqueue
 
 logger = structlog.get_logger(__name__)
 
 HOLDS_AT_ONCE = 1000
 DELIVERIES_KEPT = timedelta(days=30)
+ALERT_DELIVERIES_KEPT = timedelta(days=90)
 _DELIVERIES_AT_ONCE = 1000
 _AUDIT_SECONDS = 6 * 3600
 
 
-@shared_task(name="billing.refresh_balances")  # type: ignore[untyped-decorator]
-def refresh_balances() -> None:
-    """Ask the provider of every enabled channel what is left."""
-    for channel in Channel.objects.filter(status=ChannelStatus.ENABLED).order_by("pk"):
-        balances.refresh_balance(channel=channel, at=timezone.now())
+@shared_task(name="billing.reconcile_channels")  # type: ignore[untyped-decorator]
+def reconcile_channels() -> None:
+    """Ask the providers of channels that are due, and compare what they took with what was metered."""
+    polling.ask_due(at=timezone.now())
 
 
 @shared_task(name="billing.expire_holds")  # type: ignore[untyped-decorator]
@@ -70,4 +70,28 @@ def forget_deliveries() -> None:
     """Delete what webhooks were told long ago."""
     before = timezone.now() - DELIVERIES_KEPT
     while webhooks.forget_deliveries(before=before, limit=_DELIVERIES_AT_ONCE) == _DELIVERIES_AT_ONCE:
+        pass
+
+
+# --- Alerts -----------------------------------------------------------------------------------
+
+
+@shared_task(name="billing.evaluate_alerts")  # type: ignore[untyped-decorator]
+def evaluate_alerts() -> None:
+    """Compare what moved with the thresholds of rules."""
+    evaluating.evaluate(at=timezone.now())
+
+
+@shared_task(name=outbox.DELIVER)  # type: ignore[untyped-decorator]
+def deliver_alerts() -> None:
+    """Send what is due; where there was something, look again after the other jobs had their turn."""
+    if delivering.deliver_due(at=timezone.now()):
+        enqueue(outbox.DELIVER)
+
+
+@shared_task(name="billing.forget_alert_deliveries")  # type: ignore[untyped-decorator]
+def forget_alert_deliveries() -> None:
+    """Delete what people were told long ago; the alerts themselves stay."""
+    before = timezone.now() - ALERT_DELIVERIES_KEPT
+    while delivering.forget_deliveries(before=before, limit=_DELIVERIES_AT_ONCE) == _DELIVERIES_AT_ONCE:
         pass

@@ -16,8 +16,10 @@ from billing.api.approvals import settings_router as approval_settings
 from billing.api.bulk import router as bulk
 from billing.api.bulk import runs_router as bulk_top_ups
 from billing.api.channels import router as channels
+from billing.api.exchange_rates import router as exchange_rates
 from billing.api.ledger import router as ledger
 from billing.api.me import router as me
+from billing.api.reconciliations import router as reconciliations
 from billing.api.tokens import router as tokens
 from billing.api.usage import router as usage
 from billing.api.users import router as users
@@ -64,6 +66,8 @@ api.add_router("/approvals", approvals)
 api.add_router("/approval-settings", approval_settings)
 api.add_router("/tokens", tokens)
 api.add_router("/channels", channels)
+api.add_router("/reconciliations", reconciliations)
+api.add_router("/exchange-rates", exchange_rates)
 api.add_router("/redemptions", redemptions)
 api.add_router("/code-batches", code_batches)
 api.add_router("/codes", codes)

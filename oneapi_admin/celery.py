@@ -22,9 +22,9 @@ def _use_the_logging_of_django(**_kwargs: object) -> None:
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
-def _read_balances_at_once(**_kwargs: object) -> None:
+def _reconcile_at_once(**_kwargs: object) -> None:
     """Know what upstream accounts hold from the start, not only when beat's first interval is over."""
-    app.send_task("billing.refresh_balances")
+    app.send_task("billing.reconcile_channels")
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

@@ -3,6 +3,7 @@
 It is made on the first start of an installation with its own database; deleted, it stays away.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -85,16 +86,7 @@ def claim_port() -> int:
 
 def _move(previous: int, wanted: int) -> None:
     for channel in Channel.objects.filter(is_sandbox=True, base_url=_base_url(previous)):
-        details = channels.ChannelSettings(
-            name=channel.name,
-            base_url=_base_url(wanted),
-            models=channel.models,
-            model_mapping=channel.model_mapping,
-            groups=channel.groups,
-            priority=channel.priority,
-            weight=channel.weight,
-            cost_multiplier=channel.cost_multiplier,
-        )
+        details = replace(channels.ChannelSettings.of(channel), base_url=_base_url(wanted))
         channels.update_channel(actor=None, channel=channel, settings=details, key=key())
 
 

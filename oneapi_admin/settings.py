@@ -291,9 +291,17 @@ CELERY_BEAT_SCHEDULE = {
     "forget-idempotency-keys": {"task": "accounts.forget_idempotency_keys", "schedule": crontab(minute="41")},
     "note-worker": {"task": "oneapi_admin.note_worker", "schedule": 10.0, "options": {"expires": 10}},
     "expire-holds": {"task": "billing.expire_holds", "schedule": 15.0, "options": {"expires": 15}},
-    "refresh-balances": {"task": "billing.refresh_balances", "schedule": 600.0, "options": {"expires": 600}},
+    # Every channel has a time of its own, ten minutes apart unless it says otherwise.
+    "reconcile-channels": {
+        "task": "billing.reconcile_channels",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "deliver-webhooks": {"task": "billing.deliver_webhooks", "schedule": 5.0, "options": {"expires": 5}},
     "forget-deliveries": {"task": "billing.forget_deliveries", "schedule": crontab(minute="23")},
+    "evaluate-alerts": {"task": "billing.evaluate_alerts", "schedule": 10.0, "options": {"expires": 10}},
+    "deliver-alerts": {"task": "billing.deliver_alerts", "schedule": 5.0, "options": {"expires": 5}},
+    "forget-alert-deliveries": {"task": "billing.forget_alert_deliveries", "schedule": crontab(minute="29")},
     "resume-making": {"task": "redemption.resume_making", "schedule": 30.0, "options": {"expires": 30}},
     "forget-sealed-codes": {
         "task": "redemption.forget_sealed_codes",

@@ -11,6 +11,8 @@ from billing.views import (
     ops_dashboard,
     ops_ledger,
     ops_prices,
+    ops_rates,
+    ops_reconciliation,
     ops_users,
     ops_webhooks,
 )
@@ -31,6 +33,7 @@ urlpatterns = [
     path("channels/", ops_channels.channels, name="channels"),
     path("channels/new/", ops_channels.channel_create, name="channel-create"),
     path("channels/models/", ops_channels.channel_models, name="channel-models"),
+    path("channels/balance/", ops_channels.channel_balance_fields, name="channel-balance-fields"),
     path("channels/<int:pk>/edit/", ops_channels.channel_edit, name="channel-edit"),
     path("channels/<int:pk>/test/", ops_channels.channel_test, name="channel-test"),
     path("channels/<int:pk>/status/", ops_channels.channel_status, name="channel-status"),
@@ -45,6 +48,20 @@ urlpatterns = [
     path("prices/withdraw/", ops_prices.price_withdraw, name="price-withdraw"),
     path("prices/history/", ops_prices.price_history, name="price-history"),
     path("prices/groups/", ops_prices.group_set, name="group-set"),
+    path("reconciliation/", ops_reconciliation.reconciliation, name="reconciliation"),
+    path(
+        "reconciliation/<int:pk>/", ops_reconciliation.channel_reconciliation, name="reconciliation-channel"
+    ),
+    path(
+        "reconciliation/<int:pk>/export/",
+        ops_reconciliation.channel_reconciliation_export,
+        name="reconciliation-export",
+    ),
+    path("reconciliation/<int:pk>/balance/", ops_reconciliation.balance_enter, name="reconciliation-balance"),
+    path("reconciliation/intervals/<int:pk>/", ops_reconciliation.interval, name="reconciliation-interval"),
+    path("reconciliation/rates/", ops_rates.rates, name="rates"),
+    path("reconciliation/rates/set/", ops_rates.rate_set, name="rate-set"),
+    path("reconciliation/rates/history/", ops_rates.rate_history, name="rate-history"),
     path("codes/", ops_batches.batches, name="codes"),
     path("codes/find/", ops_batches.find, name="code-find"),
     path("codes/new/", ops_batches.batch_create, name="code-create"),

@@ -138,12 +138,15 @@ def _output_bound(
 
 
 def _ordered(routes: list[Route]) -> list[Route]:
-    """Highest priority first; within one priority a random order that follows the weights."""
+    """Highest priority first; within one priority a random order that follows the weights.
+
+    Those whose provider's limit is almost reached come after all others.
+    """
 
     if len(routes) == 1:
         return routes
 
-    def rank(route: Route) -> tuple[int, float]:
-        return -route.priority, random.expovariate(max(route.weight, 1e-6))
+    def rank(route: Route) -> tuple[bool, int, float]:
+        return route.is_near_limit, -route.priority, random.expovariate(max(route.weight, 1e-6))
 
     return sorted(routes, key=rank)

@@ -30,10 +30,12 @@ class AuditAction(models.TextChoices):
     CHANNEL_CREATED = "channel.created", _("Channel created")
     CHANNEL_UPDATED = "channel.updated", _("Channel changed")
     CHANNEL_STATUS_CHANGED = "channel.status_changed", _("Channel enabled or disabled")
+    CHANNEL_BALANCE_ENTERED = "channel.balance_entered", _("Balance of a channel entered")
     CHANNEL_DELETED = "channel.deleted", _("Channel deleted")
     MODEL_PRICE_SET = "model_price.set", _("Price of a model set")
     MODEL_PRICE_WITHDRAWN = "model_price.withdrawn", _("Price of a model withdrawn")
     GROUP_PRICE_SET = "group_price.set", _("Multiplier of a group set")
+    EXCHANGE_RATE_SET = "exchange_rate.set", _("Exchange rate set")
     WEBHOOK_CREATED = "webhook.created", _("Webhook created")
     WEBHOOK_UPDATED = "webhook.updated", _("Webhook changed")
     WEBHOOK_STATUS_CHANGED = "webhook.status_changed", _("Webhook enabled or disabled")
@@ -47,6 +49,12 @@ class AuditAction(models.TextChoices):
     CODES_DOWNLOADED = "code_batch.downloaded", _("Codes downloaded")
     CODES_FORGOTTEN = "code_batch.forgotten", _("Download of codes confirmed")
     CODE_STATUS_CHANGED = "code.status_changed", _("Code enabled or disabled")
+    ALERT_RULE_CREATED = "alert_rule.created", _("Alert rule created")
+    ALERT_RULE_UPDATED = "alert_rule.updated", _("Alert rule changed")
+    ALERT_RULE_STATUS_CHANGED = "alert_rule.status_changed", _("Alert rule enabled or disabled")
+    ALERT_RULE_DELETED = "alert_rule.deleted", _("Alert rule deleted")
+    DESTINATION_CREATED = "destination.created", _("Destination of alerts added")
+    DESTINATION_DELETED = "destination.deleted", _("Destination of alerts removed")
 
     @property
     def subject_type(self) -> "SubjectType":
@@ -63,9 +71,12 @@ class SubjectType(models.TextChoices):
     CHANNEL = "channel", _("Channel")
     MODEL_PRICE = "model_price", _("Price of a model")
     GROUP_PRICE = "group_price", _("Multiplier of a group")
+    EXCHANGE_RATE = "exchange_rate", _("Exchange rate")
     WEBHOOK = "webhook", _("Webhook")
     CODE_BATCH = "code_batch", _("Batch of codes")
     CODE = "code", _("Code")
+    ALERT_RULE = "alert_rule", _("Alert rule")
+    DESTINATION = "destination", _("Destination of alerts")
 
 
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):

@@ -1,6 +1,6 @@
 """Upstream accounts: connecting, changing, testing, and what is left on them."""
 
-from collections.abc import Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -19,11 +19,12 @@ from accounts.api.auth import ApiRequest, requires
 from accounts.api.idempotency import idempotent
 from accounts.models import Scope
 from billing.api.schemas import Group, StatusName, Usd
-from billing.models import BalanceKind, BalanceSnapshot, Channel
-from billing.queries.channels import newest_snapshots
+from billing.models import BalanceSnapshot, Channel
+from billing.queries.funds import Funds, MoneyState, funds_of
 from billing.services import channels as services
-from billing.services.balances import refresh_balance
+from billing.services.balances import enter_balance, refresh_balance
 from billing.services.channel_test import test_channel
+from billing.upstream.balances.registry import ADAPTERS
 from oneapi_admin.lib.api.etags import IF_MATCH, check_if_match, etag_of, set_etag
 from oneapi_admin.lib.api.fields import Body, Id, Name, PathId, Quota, Time
 from oneapi_admin.lib.api.openapi import errors
@@ -85,6 +86,37 @@ CostMultiplier = Annotated[
 ]
 
 
+BalanceSource = Annotated[
+    str,
+    Field(
+        pattern="^(|" + "|".join(ADAPTERS) + ")$",
+        description="Where the balance is read from; empty to have it guessed from the base URL.",
+        examples=["deepseek"],
+    ),
+]
+_AccessName = Annotated[str, Field(max_length=64)]
+_AccessValue = Annotated[str, Field(max_length=4096, pattern=r"^[\x21-\x7e]*$")]
+BalanceAccess = Annotated[
+    dict[_AccessName, _AccessValue],
+    Field(
+        max_length=8,
+        description="Credentials that read the balance, by the names of the source's fields. They are kept"
+        " encrypted, never given back, and never serve calls; those that are left out stay.",
+        examples=[{"admin_key": "sk-admin-…"}],
+    ),
+]
+BalanceMinutes = Annotated[int, Field(ge=1, le=1440, description="How often the balance is read.")]
+DriftTolerance = Annotated[
+    str,
+    Field(
+        pattern=r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)$",
+        examples=["5"],
+        description="How many percent the provider may take more or less than we metered; a decimal number as"
+        " a string.",
+    ),
+]
+
+
 class ChannelIn(Body):
     name: Name
     base_url: BaseUrl
@@ -95,6 +127,10 @@ class ChannelIn(Body):
     priority: Priority = 0
     weight: Weight = 1
     cost_multiplier: CostMultiplier = "1"
+    balance_source: BalanceSource = ""
+    balance_access: BalanceAccess = {}
+    balance_minutes: BalanceMinutes = 10
+    drift_tolerance: DriftTolerance = "5"
 
 
 class ChannelPatch(Body):
@@ -109,6 +145,10 @@ class ChannelPatch(Body):
     priority: Priority | None = None
     weight: Weight | None = None
     cost_multiplier: CostMultiplier | None = None
+    balance_source: BalanceSource | None = None
+    balance_access: BalanceAccess | None = None
+    balance_minutes: BalanceMinutes | None = None
+    drift_tolerance: DriftTolerance | None = None
     status: StatusName | None = None
 
 
@@ -132,14 +172,27 @@ class SnapshotOut(Schema):
 
     id: Id
     channel_id: Id
-    kind: Literal["balance", "spend_limit"]
+    kind: Literal["balance", "key_budget", "spend"] = Field(
+        description="Money on the account, what one key may still spend, or what a period cost so far."
+    )
+    source: str = Field(description="What it was read from.", examples=["deepseek"])
     remaining: Decimal | None = Field(
         description="In `currency`, as a string; null when the provider did not tell, which is never 0.",
         examples=["12.345678"],
     )
+    granted: Decimal | None = Field(description="The part of what remains that was given for nothing.")
+    topped_up: Decimal | None = Field(description="The part of what remains that was paid for.")
+    limit: Decimal | None = Field(description="In `currency`, as a string; null when unknown or without.")
     used: Decimal | None = Field(description="In `currency`, as a string; null when unknown.")
+    period: Literal["", "day", "week", "month", "all"] = Field(
+        description="What `used` and `limit` are counted over; empty when unknown."
+    )
     currency: str = Field(examples=["USD"])
     is_unlimited: bool
+    is_usable: bool | None = Field(description="Whether the provider says that it serves calls.")
+    is_estimated: bool = Field(description="Entered by hand, less what calls cost since.")
+    resets_at: Time | None
+    expires_at: Time | None
     created_at: Time
 
     @classmethod
@@ -161,16 +214,28 @@ class ChannelOut(Schema):
     weight: int = Field(ge=0)
     cost_multiplier: str = Field(examples=["0.8"])
     status: Literal["enabled", "manually_disabled", "auto_disabled"]
+    disabled_reason: Literal["", "balance_exhausted", "budget_exhausted", "limit_reached"] = Field(
+        description="Why it was disabled automatically."
+    )
+    balance_source: str = Field(description="Where the balance is read from, chosen or guessed.")
+    balance_access_hints: dict[str, str] = Field(description="What is readable of the credentials for it.")
+    balance_minutes: int
+    drift_tolerance: str = Field(examples=["5"])
     is_sandbox: bool
     used_quota: Quota = Field(description="What its calls were charged, in quota units.")
     upstream_cost_usd: Usd = Field(description="What its calls cost at the provider by our price book.")
     request_count: int = Field(ge=0)
     balance: SnapshotOut | None = Field(
-        description="The newest prepaid balance; null when none was ever told."
+        description="The newest prepaid balance, else the newest budget of the key; null when none was told."
     )
     spend_limit: SnapshotOut | None = Field(
-        description="The newest spend limit; null when none was ever told."
+        description="The newest spend of a period, and its limit; null when none was ever told."
     )
+    balance_state: Literal[tuple(MoneyState.values)] = Field(  # type: ignore[valid-type]
+        description="How it stands with the money; the worst of what is known."
+    )
+    balance_read_at: Time | None = Field(description="When the provider last told anything.")
+    balance_error: str = Field(description="Why it told nothing the last time; empty when it did.")
     tested_at: Time | None
     test_ms: int | None = Field(description="How long the last test took; null when it failed.")
     test_error: str
@@ -178,25 +243,28 @@ class ChannelOut(Schema):
     updated_at: Time
 
     @classmethod
-    def of(cls, channel: Channel, newest: Mapping[tuple[int, str], BalanceSnapshot]) -> "ChannelOut":
+    def of(cls, funds: Funds) -> "ChannelOut":
         """
-        :param channel: with its ``totals``
-        :param newest: from ``billing.queries.channels.newest_snapshots``
+        :param funds: of a channel with its ``totals``
         """
+        channel = funds.channel
         columns = (
             *("id", "name", "base_url", "key_hint", "models", "model_mapping", "groups", "priority"),
-            *("weight", "status", "is_sandbox", "tested_at", "test_ms", "test_error"),
-            *("created_at", "updated_at"),
+            *("weight", "status", "disabled_reason", "is_sandbox", "tested_at", "test_ms", "test_error"),
+            *("balance_access_hints", "balance_minutes", "created_at", "updated_at"),
         )
-        balance = newest.get((channel.pk, BalanceKind.BALANCE))
-        spend_limit = newest.get((channel.pk, BalanceKind.SPEND_LIMIT))
         return cls(
             cost_multiplier=_decimal_text(channel.cost_multiplier),
             used_quota=channel.totals.used_quota,
             upstream_cost_usd=Decimal(channel.totals.upstream_cost).scaleb(-9),
             request_count=channel.totals.request_count,
-            balance=None if balance is None else SnapshotOut.of(balance),
-            spend_limit=None if spend_limit is None else SnapshotOut.of(spend_limit),
+            balance_source=channel.source_of_balance,
+            drift_tolerance=_decimal_text(channel.drift_tolerance),
+            balance=None if funds.balance is None else SnapshotOut.of(funds.balance),
+            spend_limit=None if funds.spend is None else SnapshotOut.of(funds.spend),
+            balance_state=funds.state,
+            balance_read_at=funds.told_at,
+            balance_error="" if funds.poll is None else funds.poll.error,
             **{name: getattr(channel, name) for name in columns},
         )
 
@@ -221,8 +289,10 @@ def list_channels(request: ApiRequest, page_query: Query[ChannelListQuery]) -> o
 @idempotent(201)
 def create_channel(request: ApiRequest, data: ChannelIn) -> ChannelOut:
     """Connect an upstream account. It serves calls at once."""
-    settings = _settings(data.model_dump(exclude={"key"}))
-    channel = services.create_channel(actor=request.auth.user, settings=settings, key=data.key)
+    settings = _settings(data.model_dump(exclude={"key", "balance_access"}))
+    channel = services.create_channel(
+        actor=request.auth.user, settings=settings, key=data.key, balance_access=data.balance_access
+    )
     return _described([_found(channel.pk)])[0]
 
 
@@ -246,13 +316,19 @@ def update_channel(
     request: ApiRequest, response: HttpResponse, channel_id: PathId, data: ChannelPatch
 ) -> ChannelOut:
     """Change a channel, from the next call on."""
-    actor, changes = request.auth.user, data.model_dump(exclude_none=True, exclude={"key", "status"})
+    actor = request.auth.user
+    changes = data.model_dump(exclude_none=True, exclude={"key", "balance_access", "status"})
     with transaction.atomic(durable=True):
         channel = _locked(request, channel_id)
-        if changes or data.key is not None:
-            present = {name: getattr(channel, name) for name in _EDITABLE}
-            settings = _settings({**present, **changes})
-            services.update_channel(actor=actor, channel=channel, settings=settings, key=data.key or "")
+        if changes or data.key is not None or data.balance_access is not None:
+            present = asdict(services.ChannelSettings.of(channel))
+            services.update_channel(
+                actor=actor,
+                channel=channel,
+                settings=_settings({**present, **changes}),
+                key=data.key or "",
+                balance_access=data.balance_access,
+            )
         if data.status is not None:
             services.set_channel_status(actor=actor, channel=channel, is_enabled=data.status == "enabled")
         changed = _found(channel_id)
@@ -294,14 +370,50 @@ def run_test(
 
 @router.post(
     "/{channel_id}/refresh-balance",
-    response={200: SnapshotOut | None, **errors(404)},
+    response={200: SnapshotOut, **errors(404, 409, 502)},
     operation_id="refreshChannelBalance",
 )
 @requires(Scope.CHANNELS, is_for_operators=True)
-def read_balance(request: ApiRequest, channel_id: PathId) -> SnapshotOut | None:  # noqa: ARG001
-    """Ask the provider what is left: a new snapshot, or null when it does not tell this key."""
-    snapshot = refresh_balance(channel=_found(channel_id), at=timezone.now())
-    return None if snapshot is None else SnapshotOut.of(snapshot)
+def read_balance(request: ApiRequest, channel_id: PathId) -> SnapshotOut:  # noqa: ARG001
+    """Ask the provider what is left, now.
+
+    The newest snapshot comes back. A provider that cannot be asked is 502 and changes nothing; 409 where
+    nobody tells, or somebody else is asking at this moment.
+    """
+    return SnapshotOut.of(refresh_balance(channel=_found(channel_id), at=timezone.now())[0])
+
+
+class BalanceIn(Body):
+    """What the provider's console says."""
+
+    remaining: str = Field(
+        pattern=r"^-?[0-9]{1,8}(\.[0-9]{1,6})?$",
+        examples=["25.5"],
+        description="What is left, in `currency`; a decimal number as a string.",
+    )
+    currency: str = Field("USD", pattern="^[A-Z]{3}$")
+
+
+@router.post(
+    "/{channel_id}/balance-snapshots",
+    response={201: SnapshotOut, **errors(404, 409)},
+    operation_id="enterChannelBalance",
+)
+@requires(Scope.CHANNELS, is_for_operators=True)
+@idempotent(201)
+def enter_channel_balance(request: ApiRequest, channel_id: PathId, data: BalanceIn) -> SnapshotOut:
+    """Enter a balance that the provider tells no key; what calls cost from now on is taken off.
+
+    409 where the balance is read from the provider.
+    """
+    snapshot = enter_balance(
+        actor=request.auth.user,
+        channel=_found(channel_id),
+        remaining=Decimal(data.remaining),
+        currency=data.currency,
+        at=timezone.now(),
+    )
+    return SnapshotOut.of(snapshot)
 
 
 @router.get(
@@ -318,7 +430,9 @@ def list_snapshots(request: ApiRequest, channel_id: PathId, page_query: Query[Pa
 
 def channel_etag(channel: Channel) -> str:
     """The version of what edits of a channel change."""
-    settings = [getattr(channel, name) for name in (*_EDITABLE, "encrypted_key", "status")]
+    settings = [
+        getattr(channel, name) for name in (*_EDITABLE, "encrypted_key", "encrypted_balance_access", "status")
+    ]
     return etag_of(channel.pk, *settings)
 
 
@@ -331,6 +445,9 @@ _EDITABLE = (
     "priority",
     "weight",
     "cost_multiplier",
+    "balance_source",
+    "balance_minutes",
+    "drift_tolerance",
 )
 
 
@@ -350,8 +467,7 @@ def _locked(request: ApiRequest, channel_id: int) -> Channel:
 
 
 def _described(channels: Any) -> list[ChannelOut]:
-    newest = newest_snapshots([channel.pk for channel in channels])
-    return [ChannelOut.of(channel, newest) for channel in channels]
+    return [ChannelOut.of(funds) for funds in funds_of(channels, at=timezone.now())]
 
 
 def _settings(values: dict[str, Any]) -> services.ChannelSettings:
@@ -362,8 +478,8 @@ def _settings(values: dict[str, Any]) -> services.ChannelSettings:
     if strangers:
         raise ValidationError({"model_mapping": _not_served(strangers[0])})
     unique = {name: list(dict.fromkeys(values[name])) for name in ("models", "groups")}
-    cost = Decimal(values["cost_multiplier"])
-    return services.ChannelSettings(**{**values, **unique, "cost_multiplier": cost})
+    decimals = {name: Decimal(values[name]) for name in ("cost_multiplier", "drift_tolerance")}
+    return services.ChannelSettings(**{**values, **unique, **decimals})
 
 
 def _decimal_text(value: Decimal) -> str:

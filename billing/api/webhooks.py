@@ -32,6 +32,8 @@ EventName = Literal[
     "code.redeemed",
     "code.attack",
     "channel.state_changed",
+    "alert.raised",
+    "alert.resolved",
 ]
 Url = Annotated[
     Text,

@@ -4,14 +4,19 @@ import re
 from typing import Any
 
 from django import forms
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.validators import validate_group
 from billing.models import Channel
 from billing.services.channels import ChannelSettings, normalized_base_url
+from billing.upstream.balances.adapter import Adapter
+from billing.upstream.balances.registry import ADAPTERS, guess
 from billing.validators import validate_base_url
 
 MAX_MODEL_LENGTH = 128
+ACCESS_PREFIX = "access_"
+"""Before the names of credentials that read the balance."""
 _KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
@@ -69,16 +74,84 @@ class ChannelForm(forms.Form):
         decimal_places=6,
         help_text=_("What you pay this provider as a multiple of the list price; 0.8 is a discount of 20 %."),
     )
+    balance_source = forms.ChoiceField(
+        label=_("Balance from"),
+        required=False,
+        help_text=_("Where it is read what the provider's account still holds."),
+    )
+    balance_minutes = forms.IntegerField(
+        label=_("Read every … minutes"), required=False, initial=10, min_value=1, max_value=1440
+    )
+    drift_tolerance = forms.DecimalField(
+        label=_("Tolerated drift"),
+        required=False,
+        initial=5,
+        min_value=0,
+        max_value=100,
+        max_digits=5,
+        decimal_places=2,
+        help_text=_("In percent: what the provider may take more or less than was metered."),
+    )
 
     def __init__(self, *args: Any, channel: Channel | None = None, **kwargs: Any) -> None:
         if channel is not None:
             kwargs.setdefault("initial", _initial(channel))
         super().__init__(*args, **kwargs)
+        self.adapter = self._chosen_adapter(channel)
+        self._add_access_fields(channel)
         if channel is not None:
             self.fields["key"].required = False
             self.fields["key"].help_text = _("Leave it empty to keep the key %(hint)s.") % {
                 "hint": channel.key_hint
             }
+
+    def _chosen_adapter(self, channel: Channel | None) -> Adapter:
+        """What reads the balance by what is entered so far."""
+        base_url = str(self["base_url"].value() or "")
+        is_sandbox = channel is not None and channel.is_sandbox
+        guessed = ADAPTERS["sandbox" if is_sandbox else guess(normalized_base_url(base_url))]
+        source: Any = self.fields["balance_source"]
+        by_address = (
+            _("By the base URL: %(title)s") % {"title": guessed.title} if base_url else _("By the base URL")
+        )
+        source.choices = [("", by_address), *((code, adapter.title) for code, adapter in ADAPTERS.items())]
+        return ADAPTERS.get(str(self["balance_source"].value() or ""), guessed)
+
+    def _add_access_fields(self, channel: Channel | None) -> None:
+        """A field for each credential of the adapter; what is stored of it is only hinted at."""
+        is_same = channel is not None and channel.source_of_balance == self.adapter.code
+        hints = channel.balance_access_hints if channel is not None and is_same else {}
+        for wanted in self.adapter.fields:
+            widget = (
+                forms.PasswordInput(attrs={"autocomplete": "new-password"})
+                if wanted.is_secret
+                else forms.TextInput(attrs={"autocomplete": "off"})
+            )
+            hint = hints.get(wanted.name)
+            kept = _("Leave it empty to keep %(hint)s.") % {"hint": hint} if hint else ""
+            self.fields[f"{ACCESS_PREFIX}{wanted.name}"] = forms.RegexField(
+                label=wanted.label,  # type: ignore[arg-type]
+                regex=_KEY,
+                required=False,  # the service knows what is stored already
+                max_length=4096,
+                widget=widget,
+                help_text=format_lazy("{} {}", wanted.hint, kept),
+                error_messages={
+                    "invalid": _("A key has no spaces and no letters beyond ASCII; copy it again.")
+                },
+            )
+
+    @property
+    def access_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name.startswith(ACCESS_PREFIX)]
+
+    def balance_access(self) -> dict[str, str]:
+        """The credentials that were entered, by the adapter's names; the form has to be valid."""
+        return {
+            name.removeprefix(ACCESS_PREFIX): value
+            for name, value in self.cleaned_data.items()
+            if name.startswith(ACCESS_PREFIX) and value
+        }
 
     def clean_base_url(self) -> str:
         url = normalized_base_url(self.cleaned_data["base_url"])
@@ -134,8 +207,11 @@ class ChannelForm(forms.Form):
 
     def settings(self) -> ChannelSettings:
         """What was entered; the form has to be valid."""
-        data = dict(self.cleaned_data)
-        data.pop("key")
+        data = {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if name != "key" and not name.startswith(ACCESS_PREFIX) and value is not None
+        }
         return ChannelSettings(model_mapping=data.pop("mapping"), **data)
 
 
@@ -157,6 +233,9 @@ def _initial(channel: Channel) -> dict[str, Any]:
         "priority": channel.priority,
         "weight": channel.weight,
         "cost_multiplier": f"{channel.cost_multiplier.normalize():f}",
+        "balance_source": channel.balance_source,
+        "balance_minutes": channel.balance_minutes,
+        "drift_tolerance": f"{channel.drift_tolerance.normalize():f}",
     }
 
 

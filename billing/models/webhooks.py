@@ -24,6 +24,8 @@ class WebhookEvent(models.TextChoices):
     CODE_REDEEMED = "code.redeemed", _("Code redeemed")
     CODE_ATTACK = "code.attack", _("Guessing of codes noticed")
     CHANNEL_STATE_CHANGED = "channel.state_changed", _("Channel created, enabled, disabled or deleted")
+    ALERT_RAISED = "alert.raised", _("Alert raised")
+    ALERT_RESOLVED = "alert.resolved", _("Alert resolved")
 
 
 def validate_events(events: object) -> None:

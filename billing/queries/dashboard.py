@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +24,7 @@ from billing.models import (
 )
 from billing.queries.channels import ChannelRow, nano_to_quota
 from billing.queries.ledger import visible_entries
+from billing.queries.rates import RateBook
 from oneapi_admin.lib.quota import QUOTA_PER_USD, to_usd
 
 CHART_DAYS = 7
@@ -54,7 +55,7 @@ class Sides:
     overdrawn: int
     """What people below zero owe us; part of ``owed`` with its sign."""
     upstream: int
-    """All prepaid balances in US dollars that are known."""
+    """All balances that are known, in US dollars or at the day's exchange rate."""
     sandbox: int
     """The part of ``upstream`` that is play money."""
     known: int
@@ -63,11 +64,16 @@ class Sides:
     unlimited: int
     stale: int
     others: dict[str, Decimal]
-    """Balances in other currencies, in those."""
+    """Balances in currencies without an exchange rate, in those; they are not in ``upstream``."""
 
     @property
     def difference(self) -> int:
         return self.upstream - self.owed
+
+    @property
+    def cover_percent(self) -> int | None:
+        """How much of what people have is held with providers; None where nobody has anything."""
+        return None if self.owed <= 0 else 100 * self.upstream // self.owed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,23 +103,26 @@ def first_steps() -> FirstSteps:
     )
 
 
-def sides(rows: Sequence[ChannelRow]) -> Sides:
+def sides(rows: Sequence[ChannelRow], *, at: datetime) -> Sides:
     """Both quotas; ``rows`` are all channels."""
+    rates, day = RateBook(), at.astimezone(UTC).date()
     people = QuotaAccount.objects.aggregate(owed=Sum("balance"), held=Sum("held"))
     below = QuotaAccount.objects.filter(balance__lt=0).aggregate(total=Sum("balance"))["total"]
     upstream, sandbox, others = 0, 0, defaultdict[str, Decimal](Decimal)
     known = unknown = unlimited = stale = 0
     for row in rows:
-        if row.balance is not None and row.balance.is_unlimited:
+        balance = row.funds.balance
+        if balance is not None and balance.is_unlimited:
             unlimited += 1
-        elif row.balance is None or row.balance.remaining is None:
+        elif balance is None or balance.left is None:
             unknown += row.channel.is_enabled
         else:
-            known, stale = known + 1, stale + row.is_stale
-            if row.balance.currency != "USD":
-                others[row.balance.currency] += row.balance.remaining
+            known, stale = known + 1, stale + row.funds.is_stale
+            rate = rates.rate_on(balance.currency, day)
+            if rate is None:
+                others[balance.currency] += balance.left
                 continue
-            quota = int(row.balance.remaining * QUOTA_PER_USD)
+            quota = int(balance.left / rate * QUOTA_PER_USD)
             upstream += quota
             sandbox += quota if row.channel.is_sandbox else 0
     return Sides(

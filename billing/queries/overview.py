@@ -1,21 +1,13 @@
 """What the overview and its neighbours say of one person's quota, and of the accounts behind it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, F, Q, Sum
 
 from accounts.models import User
-from billing.models import (
-    BalanceKind,
-    BalanceSnapshot,
-    Channel,
-    ChannelStatus,
-    QuotaAccount,
-    TokenQuota,
-    UsageDaily,
-)
+from billing.models import Channel, ChannelStatus, QuotaAccount, TokenQuota, UsageDaily
+from billing.queries.funds import Funds, funds_of
 
 CHART_DAYS = 14
 
@@ -96,39 +88,6 @@ def available_models(*, group: str) -> list[str]:
     return sorted({model for groups, models in rows if group in groups for model in models})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamFunds:
-    """What a provider last said of a channel's account; each snapshot is None when it never said."""
-
-    channel: Channel
-    balance: BalanceSnapshot | None
-    spend_limit: BalanceSnapshot | None
-
-
-def upstream_funds() -> list[UpstreamFunds]:
-    """Every channel with its newest snapshots, for operators only."""
-    channels = list(
-        Channel.objects.annotate(
-            balance_id=_newest_snapshot(BalanceKind.BALANCE),
-            spend_limit_id=_newest_snapshot(BalanceKind.SPEND_LIMIT),
-        ).order_by("name", "pk")
-    )
-    snapshots = BalanceSnapshot.objects.in_bulk(_ids(channels))
-    return [
-        UpstreamFunds(
-            channel=channel,
-            balance=snapshots.get(channel.balance_id),
-            spend_limit=snapshots.get(channel.spend_limit_id),
-        )
-        for channel in channels
-    ]
-
-
-def _newest_snapshot(kind: BalanceKind) -> Subquery:
-    newest = BalanceSnapshot.objects.filter(channel=OuterRef("pk"), kind=kind).order_by("-pk")
-    return Subquery(newest.values("pk")[:1])
-
-
-def _ids(channels: Iterable[Channel]) -> list[int]:
-    found = ((channel.balance_id, channel.spend_limit_id) for channel in channels)  # type: ignore[attr-defined]
-    return [pk for pair in found for pk in pair if pk is not None]
+def upstream_funds(*, at: datetime) -> list[Funds]:
+    """What is known of every channel's money, for operators only."""
+    return funds_of(list(Channel.objects.order_by("name", "pk")), at=at)

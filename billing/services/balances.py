@@ -1,78 +1,261 @@
-"""What upstream accounts still hold, as their providers say."""
+"""Asking a provider what an account holds, and keeping what it says."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import structlog
+from cryptography.fernet import InvalidToken
 from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
-from billing.models import BalanceKind, BalanceSnapshot, Channel
+from accounts.models import AuditAction, User
+from accounts.services import audit
+from billing.models import BalanceKind, BalancePoll, BalanceSnapshot, Channel, ChannelTotals
+from billing.services import reconciling, standing
 from billing.services.config import bump_version
-from billing.upstream.client import UpstreamCallError, call
+from billing.services.snapshots import has_money, is_near_limit, newest_snapshots
+from billing.upstream.balances.errors import BalanceRefusedError, BalanceUnavailableError
+from billing.upstream.balances.providers.manual import Manual
+from billing.upstream.balances.reading import Account, Reading
+from billing.upstream.balances.registry import Told, read_balance
+from oneapi_admin.lib.errors import DomainError
 
 logger = structlog.get_logger(__name__)
 
-UNLIMITED_USD = 100_000_000
-"""What One API reports as the limit of a key that has none."""
+CLAIMED_FOR = timedelta(minutes=3)
+"""Longer than the longest asking: whoever claimed a channel and has not reported by then is dead."""
+KEPT_ANYWAY = timedelta(hours=1)
+"""What is the same as before is written again after this time, and not every few minutes."""
 _MICRO = Decimal("0.000001")
-_TOO_LARGE = Decimal(10) ** 9
+_AMOUNTS = ("remaining", "granted", "topped_up", "limit", "used")
 
 
-def refresh_balance(*, channel: Channel, at: datetime) -> BalanceSnapshot | None:
-    """Ask the provider for the balance and keep it.
+class BalanceBeingReadError(DomainError):
+    code = "balance_being_read"
+    http_status = 409
+    is_retryable = True
+    message = _("The balance of “%(name)s” is being read at this moment.")
+    remedy = _("Look again in a few seconds.")
 
-    Reads the billing endpoints of One API and its relatives: the limit in US dollars, which
-    is what is left plus what was used, and the use so far in cents. Many providers tell an
-    ordinary key nothing; then nothing is written, and the last good value stays with its age.
 
-    :returns: the new snapshot; None if the provider does not tell, or the channel was deleted meanwhile
+class BalanceNotToldError(DomainError):
+    code = "balance_not_told"
+    http_status = 409
+    message = _("Nobody tells the balance of “%(name)s”: enter it by hand.")
+    remedy = _("Its provider tells a key nothing about money. What calls cost is then taken off.")
+
+
+class BalanceToldError(DomainError):
+    code = "balance_told"
+    http_status = 409
+    message = _("The balance of “%(name)s” is read from its provider.")
+    remedy = _("To enter it by hand, first choose that as where the balance is read from.")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to ask the provider of a channel, until it ends; nobody else has it meanwhile."""
+
+    channel: Channel
+    source: str
+    metered: int
+    """What its calls had cost before it was asked, in billionths of a US dollar."""
+    until: datetime
+
+    @property
+    def account(self) -> Account:
+        """
+        :raises cryptography.fernet.InvalidToken: if SECRET_KEY was replaced and the old one is not known
+        """
+        return Account(
+            base_url=self.channel.base_url,
+            key=self.channel.get_key(),
+            admin=self.channel.get_balance_access(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a provider told nothing."""
+
+    error: BalanceUnavailableError | BalanceRefusedError
+
+    @property
+    def is_refused(self) -> bool:
+        return isinstance(self.error, BalanceRefusedError)
+
+
+Outcome = Told | Failure
+
+
+def refresh_balance(*, channel: Channel, at: datetime) -> list[BalanceSnapshot]:
+    """Ask the provider now, and keep what it says.
+
+    :returns: the newest snapshot of every kind and currency that it told about
+    :raises BalanceBeingReadError: if somebody else is asking
+    :raises BalanceUnavailableError: if it could not be asked; what was known before stays
+    :raises BalanceRefusedError: if it refuses or is not understood
+    :raises BalanceNotToldError: if an operator has to enter the balance, and has not
     """
-    try:
-        limit, used = _limit_and_used(channel)
-    except UpstreamCallError as exc:
-        logger.warning("billing.balance_not_read", channel_id=channel.pk, reason=str(exc))
-        return None
-    is_unlimited = limit >= UNLIMITED_USD
-    snapshot = BalanceSnapshot(
-        channel=channel,
-        kind=BalanceKind.BALANCE,
-        remaining=None if is_unlimited else (limit - used).quantize(_MICRO),
-        used=used.quantize(_MICRO),
-        is_unlimited=is_unlimited,
-        created_at=at,
-    )
+    mine = claim(channel_id=channel.pk, at=at)
+    if mine is None:
+        raise BalanceBeingReadError(name=channel.name)
+    outcome = ask(mine, at=at)
+    snapshots = keep(mine, outcome, at=at)
+    if isinstance(outcome, Failure):
+        raise outcome.error
+    if not snapshots:
+        raise BalanceNotToldError(name=channel.name)
+    return snapshots
+
+
+def enter_balance(
+    *, actor: User, channel: Channel, remaining: Decimal, currency: str, at: datetime
+) -> BalanceSnapshot:
+    """Keep what an operator read in the provider's console; what calls cost from now on is taken off.
+
+    :raises BalanceToldError: if the provider itself is asked
+    :raises BalanceBeingReadError: if somebody else is asking
+    """
+    if channel.source_of_balance != Manual.code:
+        raise BalanceToldError(name=channel.name)
+    mine = claim(channel_id=channel.pk, at=at)
+    if mine is None:
+        raise BalanceBeingReadError(name=channel.name)
+    reading = Reading(kind=BalanceKind.BALANCE.value, currency=currency, remaining=remaining)  # type: ignore[arg-type]
     with transaction.atomic():
-        if Channel.objects.select_for_update().filter(pk=channel.pk).first() is None:
-            return None
-        before = BalanceSnapshot.objects.filter(channel=channel).order_by("-pk").first()
-        snapshot.save()
-        if before is None or before.has_money != snapshot.has_money:
-            bump_version()  # the relay says in its refusals whether the provider's account is the cause
+        [snapshot] = keep(mine, Told([reading], ""), at=at)
+        changes = audit.differences({}, {"remaining": str(remaining), "currency": currency})
+        audit.record(
+            action=AuditAction.CHANNEL_BALANCE_ENTERED, actor=actor, subject=channel, changes=changes
+        )
     return snapshot
 
 
-def _limit_and_used(channel: Channel) -> tuple[Decimal, Decimal]:
-    subscription = _read(channel, "subscription")
-    if subscription.get("object") != "billing_subscription":
-        raise UpstreamCallError(reason="the answer is not a billing subscription")
-    limit = _amount(subscription, "hard_limit_usd")
-    return limit, _amount(_read(channel, "usage"), "total_usage") / 100
+def claim(*, channel_id: int, at: datetime, is_due: bool = False) -> Claim | None:
+    """Get the right to ask the provider of a channel.
+
+    :param is_due: only if it is time to ask: somebody else may have done so just now
+    :returns: None while somebody else has it, or if there is no such channel
+    """
+    until = at + CLAIMED_FOR
+    free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=at)
+    if is_due:
+        free &= Q(due_at__lte=at)
+    if not BalancePoll.objects.filter(free, pk=channel_id).update(claimed_until=until, asked_at=at):
+        return None
+    totals = ChannelTotals.objects.select_related("channel").filter(pk=channel_id).first()
+    if totals is None:
+        return None
+    return Claim(totals.channel, totals.channel.source_of_balance, totals.upstream_cost, until)
 
 
-def _read(channel: Channel, name: str) -> dict[str, Any]:
-    answer = call("GET", channel.base_url.rstrip("/"), f"/v1/dashboard/billing/{name}", key=channel.get_key())
-    if answer.failure:
-        raise UpstreamCallError(reason=answer.failure)
-    data: dict[str, Any] = answer.data
-    return data
+def ask(claim: Claim, *, at: datetime) -> Outcome:
+    """Ask the provider; without the database, so that many can be asked at once."""
+    try:
+        return read_balance(claim.source, claim.account, now=at)
+    except (BalanceUnavailableError, BalanceRefusedError) as exc:
+        return Failure(exc)
+    except InvalidToken:
+        reason = _("The key cannot be decrypted: enter it again.")
+        return Failure(BalanceRefusedError(reason=reason))
 
 
-def _amount(data: dict[str, Any], name: str) -> Decimal:
-    value = data.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise UpstreamCallError(reason=f"{name} is not an amount")
-    amount = Decimal(value)
-    if abs(amount) >= _TOO_LARGE:
-        raise UpstreamCallError(reason=f"{name} is too large to be an amount")
-    return amount
+def keep(claim: Claim, outcome: Outcome, *, at: datetime) -> list[BalanceSnapshot]:
+    """Write down what a provider said, compare it with what was metered, and act on it.
+
+    :returns: what is known now, newest of each kind and currency that was told about; empty if the claim
+        was lost meanwhile or the provider told nothing
+    """
+    with transaction.atomic():
+        poll = BalancePoll.objects.select_for_update().filter(pk=claim.channel.pk, claimed_until=claim.until)
+        mine = poll.select_related("channel").first()
+        if mine is None:
+            logger.warning("billing.balance_claim_lost", channel_id=claim.channel.pk)
+            return []
+        channel = mine.channel
+        if isinstance(outcome, Failure):
+            standing.note_failure(mine, outcome.error, is_refused=outcome.is_refused, at=at)
+            return []
+        before = {(row.kind, row.currency): row for row in newest_snapshots([channel.pk])}
+        snapshots = _snapshots(claim, outcome, before.values(), at)
+        kept = [_kept(snapshot, before.get((snapshot.kind, snapshot.currency))) for snapshot in snapshots]
+        for snapshot in kept:
+            earlier = before.get((snapshot.kind, snapshot.currency))
+            if earlier is not None and earlier.pk != snapshot.pk:
+                reconciling.reconcile(channel=channel, first=earlier, last=snapshot, at=at)
+        known = {**before, **{(row.kind, row.currency): row for row in kept}}
+        standing.note_answer(mine, list(known.values()), at=at)
+        if _routing(before.values()) != _routing(known.values()):
+            bump_version()
+    return kept
+
+
+def _snapshots(
+    claim: Claim, told: Told, before: Iterable[BalanceSnapshot], at: datetime
+) -> list[BalanceSnapshot]:
+    if not told.readings and claim.source == Manual.code:
+        return _drawn_down(claim, before, at)
+    rows = [_snapshot(claim, reading, at) for reading in told.readings]
+    for row in rows[:1]:
+        row.raw = told.raw
+    return rows
+
+
+def _snapshot(claim: Claim, reading: Reading, at: datetime) -> BalanceSnapshot:
+    amounts = {name: _rounded(getattr(reading, name)) for name in _AMOUNTS}
+    return BalanceSnapshot(
+        channel=claim.channel,
+        kind=str(reading.kind),
+        source=claim.source,
+        currency=reading.currency,
+        period=reading.period,
+        resets_at=reading.resets_at,
+        expires_at=reading.expires_at,
+        is_unlimited=reading.is_unlimited,
+        is_usable=reading.is_usable,
+        is_weak=reading.is_weak,
+        metered=claim.metered,
+        created_at=at,
+        **amounts,
+    )
+
+
+def _drawn_down(claim: Claim, before: Iterable[BalanceSnapshot], at: datetime) -> list[BalanceSnapshot]:
+    """What was left by hand or by calculation, less what calls cost since."""
+    rows = []
+    for row in before:
+        if row.kind != BalanceKind.BALANCE or row.source != Manual.code or row.remaining is None:
+            continue
+        cost = reconciling.in_currency(claim.metered - row.metered, row.currency, at=at)
+        if cost is not None:
+            reading = Reading(kind=row.kind, currency=row.currency, remaining=row.remaining - cost)  # type: ignore[arg-type]
+            rows.append(_snapshot(claim, reading, at))
+            rows[-1].is_estimated = True
+    return rows
+
+
+def _kept(snapshot: BalanceSnapshot, before: BalanceSnapshot | None) -> BalanceSnapshot:
+    """The snapshot, saved; the one before it when it says the same and is not old."""
+    if before is not None and snapshot.created_at - before.created_at < KEPT_ANYWAY:
+        told = [field.name for field in BalanceSnapshot._meta.concrete_fields if field.name not in _UNTOLD]
+        if all(getattr(snapshot, name) == getattr(before, name) for name in told):
+            return before
+    snapshot.save()
+    return snapshot
+
+
+_UNTOLD = ("id", "raw", "created_at")
+
+
+def _routing(snapshots: Iterable[BalanceSnapshot]) -> tuple[bool | None, bool]:
+    """What the relay goes by."""
+    rows = list(snapshots)
+    return has_money(rows), is_near_limit(rows)
+
+
+def _rounded(amount: Decimal | None) -> Decimal | None:
+    return None if amount is None else amount.quantize(_MICRO)

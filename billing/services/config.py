@@ -1,6 +1,7 @@
 """Channels and prices as the relay needs them, and the version that says when to read them again."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,8 +12,9 @@ from django.db import connection, transaction
 from django.db.models import F, Max, QuerySet
 
 from billing import catalogue
-from billing.models import BalanceKind, BalanceSnapshot, Channel, ConfigVersion, GroupPrice, ModelPrice
+from billing.models import BalanceSnapshot, Channel, ConfigVersion, GroupPrice, ModelPrice
 from billing.pricing import Rate, Tier, nano
+from billing.services.snapshots import has_money, is_near_limit, newest_snapshots
 from oneapi_admin.lib.sql import table
 
 logger = structlog.get_logger(__name__)
@@ -35,7 +37,9 @@ class Route:
     weight: int
     cost_multiplier: Decimal
     has_money: bool | None
-    """By the newest balance that the provider told; None when it told none."""
+    """By what the provider told last; None when it told nothing."""
+    is_near_limit: bool
+    """A limit of the provider is almost reached: others come first."""
 
     def served_model(self, model: str) -> str:
         """What the channel calls the model."""
@@ -99,7 +103,9 @@ def load_config() -> Config:
     """
     version = current_version()
     channels = list(Channel.objects.order_by("pk"))
-    balances = {snapshot.channel_id: snapshot.has_money for snapshot in current_balances()}
+    balances = defaultdict[int, list[BalanceSnapshot]](list)
+    for snapshot in newest_snapshots():
+        balances[snapshot.channel_id].append(snapshot)
     prices = list(current_model_prices().exclude(is_withdrawn=True))
     groups = list(current_group_prices())
     return Config(
@@ -123,13 +129,6 @@ def current_group_prices() -> QuerySet[GroupPrice]:
     return GroupPrice.objects.filter(pk__in=newest).order_by("group")
 
 
-def current_balances() -> QuerySet[BalanceSnapshot]:
-    """The newest snapshot of each channel's prepaid balance."""
-    snapshots = BalanceSnapshot.objects.filter(kind=BalanceKind.BALANCE)
-    newest = snapshots.values("channel").annotate(newest=Max("pk")).values("newest")
-    return BalanceSnapshot.objects.filter(pk__in=newest)
-
-
 def operator_rate(price: ModelPrice) -> Rate:
     """An operator's price as a rate; cached input costs what input costs unless priced."""
     version = f"operator:{price.pk}"
@@ -143,17 +142,19 @@ def operator_rate(price: ModelPrice) -> Rate:
     return Rate(version=version, tiers=(tier,), max_output_tokens=price.max_output_tokens)
 
 
-def _routes(channels: Iterable[Channel], balances: Mapping[int, bool | None]) -> Iterator[Route]:
+def _routes(
+    channels: Iterable[Channel], balances: Mapping[int, Sequence[BalanceSnapshot]]
+) -> Iterator[Route]:
     """The enabled channels; one whose key cannot be read must not take the others with it."""
     for channel in channels:
         if channel.is_enabled:
             try:
-                yield _route(channel, balances.get(channel.pk))
+                yield _route(channel, balances.get(channel.pk, ()))
             except InvalidToken:
                 logger.exception("billing.channel_key_unreadable", channel_id=channel.pk)
 
 
-def _route(channel: Channel, has_money: bool | None) -> Route:  # noqa: FBT001  passed by place once
+def _route(channel: Channel, balances: Sequence[BalanceSnapshot]) -> Route:
     return Route(
         channel_id=channel.pk,
         name=channel.name,
@@ -165,5 +166,6 @@ def _route(channel: Channel, has_money: bool | None) -> Route:  # noqa: FBT001  
         priority=channel.priority,
         weight=channel.weight,
         cost_multiplier=channel.cost_multiplier,
-        has_money=has_money,
+        has_money=has_money(balances),
+        is_near_limit=is_near_limit(balances),
     )

@@ -103,8 +103,15 @@ def emit(*, event: WebhookEvent, data: dict[str, Any], at: datetime) -> None:
 
     :param data: what JSON can say; amounts in quota units
     """
+    emit_all(event=event, data=[data], at=at)
+
+
+def emit_all(*, event: WebhookEvent, data: Sequence[dict[str, Any]], at: datetime) -> None:
+    """Tell the webhooks of an event that it happened several times, each with data of its own."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("emit belongs to the transaction of the cause")
+    if not data:
+        return
     webhooks = [webhook for webhook in Webhook.objects.filter(is_enabled=True) if event in webhook.events]
     if webhooks:
         _write(webhooks, event=event.value, data=data, at=at)
@@ -131,19 +138,20 @@ def emit_movement(*, event: WebhookEvent, entry: LedgerEntry, user: User, **more
     emit(event=event, data=data, at=entry.created_at)
 
 
-def _write(webhooks: Sequence[Webhook], *, event: str, data: dict[str, Any], at: datetime) -> WebhookDelivery:
-    event_id = uuid4()
+def _write(
+    webhooks: Sequence[Webhook], *, event: str, data: Sequence[dict[str, Any]], at: datetime
+) -> WebhookDelivery:
     told_at = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    payload = {"id": str(event_id), "event": event, "created_at": told_at, "data": data}
     written = WebhookDelivery.objects.bulk_create(
         WebhookDelivery(
             webhook=webhook,
             event=event,
             event_id=event_id,
-            payload=payload,
+            payload={"id": str(event_id), "event": event, "created_at": told_at, "data": of_one},
             next_attempt_at=at,
             created_at=at,
         )
+        for event_id, of_one in [(uuid4(), of_one) for of_one in data]
         for webhook in webhooks
     )
     _deliver_after_commit()
@@ -238,7 +246,7 @@ def send_test(*, webhook: Webhook, at: datetime) -> WebhookDelivery:
     _check_enabled(webhook)
     with transaction.atomic():
         data = {"message": "This is a test."}
-        return _write([webhook], event=TEST_EVENT, data=data, at=at)
+        return _write([webhook], event=TEST_EVENT, data=[data], at=at)
 
 
 def redeliver(*, delivery: WebhookDelivery, at: datetime) -> WebhookDelivery:

@@ -21,15 +21,16 @@ from billing.services import balances
 from billing.services import channels as services
 from billing.services.channel_test import list_models_of_form, test_channel
 from billing.upstream.client import UpstreamCallError
+from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.http import changed, panel
 
 
 @operator_required
 @require_safe
 def channels(request: UserHttpRequest) -> HttpResponse:
-    return TemplateResponse(
-        request, "ops/channel_list.html", {"rows": queries.channel_rows(at=timezone.now())}
-    )
+    now = timezone.now()
+    rows = queries.with_forecasts(queries.channel_rows(at=now), at=now)
+    return TemplateResponse(request, "ops/channel_list.html", {"rows": rows, "now": now})
 
 
 @operator_required
@@ -39,7 +40,10 @@ def channel_create(request: UserHttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             channel = services.create_channel(
-                actor=request.user, settings=form.settings(), key=form.cleaned_data["key"]
+                actor=request.user,
+                settings=form.settings(),
+                key=form.cleaned_data["key"],
+                balance_access=form.balance_access(),
             )
         except ValidationError as exc:
             form.add_error(None, exc)
@@ -61,6 +65,7 @@ def channel_edit(request: UserHttpRequest, pk: int) -> HttpResponse:
                 channel=channel,
                 settings=form.settings(),
                 key=form.cleaned_data["key"],
+                balance_access=form.balance_access(),
             )
         except ValidationError as exc:
             form.add_error(None, exc)
@@ -102,6 +107,16 @@ def channel_models(request: UserHttpRequest) -> HttpResponse:
 
 
 @operator_required
+@require_POST
+def channel_balance_fields(request: UserHttpRequest) -> HttpResponse:
+    """The fields of a form under way that belong to where the balance is read from."""
+    pk = request.POST.get("channel", "")
+    channel = Channel.objects.filter(pk=int(pk)).first() if pk.isdecimal() else None
+    form = ChannelForm(initial=request.POST.dict(), channel=channel)
+    return TemplateResponse(request, "ops/channel_form.html#balance", {"form": form, "channel": channel})
+
+
+@operator_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_test(request: UserHttpRequest, pk: int) -> HttpResponse:
     channel = get_object_or_404(Channel, pk=pk)
@@ -120,10 +135,11 @@ def channel_test(request: UserHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def channel_refresh_balance(request: UserHttpRequest, pk: int) -> HttpResponse:
     channel = get_object_or_404(Channel, pk=pk)
-    snapshot = balances.refresh_balance(channel=channel, at=timezone.now())
-    if snapshot is None:
-        text = _("%(name)s does not tell its balance to this key; what was known before stays.")
-        return _row_changed(request, pk, "warning", text % {"name": channel.name})
+    try:
+        balances.refresh_balance(channel=channel, at=timezone.now())
+    except DomainError as exc:
+        text = _("The balance of %(name)s could not be read; what was known before stays. %(reason)s")
+        return _row_changed(request, pk, "warning", text % {"name": channel.name, "reason": exc})
     return _row_changed(
         request, pk, "success", _("The balance of %(name)s is up to date.") % {"name": channel.name}
     )
@@ -158,9 +174,10 @@ def _row_changed(request: UserHttpRequest, pk: int, level: str, message: str) ->
         messages.add_message(request, getattr(messages, level.upper()), message)
         return redirect("ops:channels")
     if urlsplit(request.htmx.current_url or "").path == reverse("ops:channels"):
-        [row] = queries.channel_rows(at=timezone.now(), pk=pk)
+        now = timezone.now()
+        [row] = queries.with_forecasts(queries.channel_rows(at=now, pk=pk), at=now)
         response: HttpResponse = TemplateResponse(
-            request, "ops/channel_list.html#row", {"row": row, "oob": True}
+            request, "ops/channel_list.html#row", {"row": row, "oob": True, "now": now}
         )
     else:
         response = HttpResponse(status=204)

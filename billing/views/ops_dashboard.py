@@ -19,14 +19,15 @@ def dashboard(request: UserHttpRequest) -> HttpResponse:
     rows = channel_queries.channel_rows(at=now)
     context = {
         "steps": queries.first_steps(),
-        "sides": queries.sides(rows),
+        "sides": queries.sides(rows, at=now),
         "today": queries.use_since(queries.start_of_day(now)),
         "last_day": queries.use_since(now - timedelta(hours=24)),
         "chart": queries.chart(at=now),
         "top_models": queries.top_models(
             since=queries.start_of_day(now) - timedelta(days=queries.CHART_DAYS - 1)
         ),
-        "channels": rows,
+        "channels": channel_queries.with_forecasts(rows, at=now),
+        "now": now,
         "audit": audit.last_result(),
         "credits": queries.recent_credits(request.user),
         "base_url": request.build_absolute_uri("/v1"),

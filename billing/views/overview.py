@@ -15,6 +15,7 @@ from accounts.http import UserHttpRequest
 from accounts.models import User
 from billing.models import LedgerEntry, UsageRecord
 from billing.queries import overview as queries
+from billing.queries.forecasts import account_forecast
 from billing.queries.statement import statement_lines
 from oneapi_admin.lib.quota import to_usd
 
@@ -25,14 +26,17 @@ _EXAMPLE_MODEL = "gpt-4o-mini"
 @login_required
 @require_safe
 def overview(request: UserHttpRequest) -> HttpResponse:
-    user = request.user
-    days = queries.daily_use(user=user, today=timezone.now().astimezone(UTC).date())
+    user, at = request.user, timezone.now()
+    account = queries.account_of(user=user)
+    days = queries.daily_use(user=user, today=at.astimezone(UTC).date())
     models = queries.available_models(group=user.group)
     context = {
-        "account": queries.account_of(user=user),
+        "account": account,
+        "forecast": account_forecast(account, at=at),
+        "at": at,
         "tokens": queries.token_summary(user=user),
         "models": models,
-        "upstream": queries.upstream_funds() if user.is_operator else None,
+        "upstream": queries.upstream_funds(at=at) if user.is_operator else None,
         "base_url": base_url(request),
         "example_model": models[0] if models else _EXAMPLE_MODEL,
         **_chart(days),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from billing.models import BalanceSnapshot, Channel, ConfigVersion
 from billing.services import balances, channel_test
@@ -29,7 +30,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]
 
 def channel_of(sandbox: SandboxServer, **fields: Any) -> Channel:
     models = ["sandbox-echo", "sandbox-invalid-key"]
-    return make_channel(base_url=sandbox.origin, key=sandbox.api_key, models=models, **fields)
+    usual = {"base_url": sandbox.origin, "key": sandbox.api_key, "balance_source": "sandbox"}
+    return make_channel(models=models, **{**usual, **fields})
 
 
 def make_snapshot(channel: Channel, **fields: Any) -> BalanceSnapshot:
@@ -316,38 +318,121 @@ def test_the_balance_is_asked_for_and_kept(program, sandbox) -> None:
     assert asks.get(f"{path}/balance-snapshots").body == {"items": [answer.body], "next_cursor": None}
 
 
-def test_a_provider_that_tells_no_balance_leaves_the_last_one(program) -> None:
+def test_a_provider_that_cannot_be_asked_is_said_to_be_away_and_leaves_the_last_balance(program) -> None:
     channel = make_channel()
     snapshot = make_snapshot(channel)
     asks = program(make_admin())
 
     answer = asks.ask("POST", f"/channels/{channel.pk}/refresh-balance")
+    shown = asks.get(f"/channels/{channel.pk}").body
 
-    assert (answer.status, answer.body) == (200, None)
-    assert asks.get(f"/channels/{channel.pk}").body["balance"]["id"] == snapshot.pk
+    assert (answer.status, answer.code) == (502, "balance_unavailable")
+    assert shown["balance"]["id"] == snapshot.pk
+    assert "refused" in shown["balance_error"]
+    assert shown["balance_state"] == "stale"
+
+
+def test_a_provider_that_refuses_says_why(program, sandbox) -> None:
+    path = f"/channels/{channel_of(sandbox, key='sk-of-somebody-else-01').pk}"
+    asks = program(make_admin())
+
+    answer = asks.ask("POST", f"{path}/refresh-balance")
+
+    assert (answer.status, answer.code) == (502, "balance_refused")
+    assert "401" in answer.body["detail"]
+    assert asks.get(path).body["balance_state"] == "error"
+
+
+def test_two_do_not_ask_for_one_balance_at_the_same_time(program, sandbox) -> None:
+    channel = channel_of(sandbox)
+    balances.claim(channel_id=channel.pk, at=timezone.now())
+
+    answer = program(make_admin()).ask("POST", f"/channels/{channel.pk}/refresh-balance")
+
+    assert (answer.status, answer.code) == (409, "balance_being_read")
+
+
+def test_a_balance_that_no_key_is_told_is_entered_by_hand(program) -> None:
+    channel = make_channel(base_url="https://api.groq.com/openai")
+    asks, path = program(make_admin()), f"/channels/{channel.pk}"
+
+    told = asks.post(f"/channels/{make_channel().pk}/balance-snapshots", {"remaining": "1"})
+    untold = asks.ask("POST", f"{path}/refresh-balance")
+    entered = asks.post(f"{path}/balance-snapshots", {"remaining": "25.5"}, Idempotency_Key="1")
+    again = asks.post(f"{path}/balance-snapshots", {"remaining": "25.5"}, Idempotency_Key="1")
+    shown = asks.get(path).body
+
+    assert (told.status, told.code) == (409, "balance_told")
+    assert (untold.status, untold.code) == (409, "balance_not_told")
+    assert (entered.status, entered.body["remaining"], entered.body["source"]) == (201, "25.500000", "manual")
+    assert again.body == entered.body
+    assert (shown["balance"], shown["balance_state"]) == (entered.body, "ok")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"remaining": "x"},
+        {"remaining": "1e9"},
+        {"remaining": "0.0000001"},
+        {"remaining": 1, "currency": "usd"},
+    ],
+)
+def test_what_is_no_balance_cannot_be_entered(program, wrong) -> None:
+    answer = program(make_admin()).post(f"/channels/{make_channel().pk}/balance-snapshots", wrong)
+
+    assert answer.status == 422
+    assert not BalanceSnapshot.objects.exists()
+
+
+def test_where_the_balance_is_read_from_is_set_with_its_credentials(program) -> None:
+    asks = program(make_admin())
+    access = {"admin_key": "sk-admin-0123456789"}
+    made = asks.post("/channels", {**NEW, "balance_source": "openai_costs", "balance_access": access})
+    path = f"/channels/{made.body['id']}"
+
+    changed = asks.patch(path, {"balance_minutes": 60, "drift_tolerance": "2.5"})
+
+    assert (made.status, made.body["balance_source"]) == (201, "openai_costs")
+    assert made.body["balance_access_hints"] == {"admin_key": "…6789"}
+    assert (changed.body["balance_minutes"], changed.body["drift_tolerance"]) == (60, "2.5")
+    channel = Channel.objects.get(pk=made.body["id"])
+    assert channel.get_balance_access() == access
+    assert "sk-admin" not in channel.encrypted_balance_access
+
+
+def test_a_source_that_needs_credentials_is_not_set_without_them(program) -> None:
+    answer = program(make_admin()).post("/channels", {**NEW, "balance_source": "openai_costs"})
+
+    assert (answer.status, fields_of(answer)) == (422, ["body.balance_source"])
+    assert not Channel.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_no_transaction_is_open_while_a_provider_is_waited_for(program, sandbox, monkeypatch) -> None:
     path = f"/channels/{channel_of(sandbox).pk}"
-    asks, call, are_open = program(make_admin()), balances.call, []
+    asks, are_open = program(make_admin()), []
 
-    def watched(*args: Any, **options: Any) -> Any:
-        are_open.append(connection.in_atomic_block)
-        return call(*args, **options)
+    def watched(function: Any) -> Any:
+        def watch(*args: Any, **options: Any) -> Any:
+            are_open.append(connection.in_atomic_block)
+            return function(*args, **options)
 
-    monkeypatch.setattr(balances, "call", watched)
-    monkeypatch.setattr(channel_test, "call", watched)
+        return watch
+
+    monkeypatch.setattr(balances, "read_balance", watched(balances.read_balance))
+    monkeypatch.setattr(channel_test, "call", watched(channel_test.call))
     asks.post(f"{path}/test", {}, Idempotency_Key="1")
     asks.ask("POST", f"{path}/refresh-balance", Idempotency_Key="2")
 
-    assert are_open == [False] * 3
+    assert are_open == [False] * 2
 
 
 def test_balances_are_exact_unknown_ones_null_and_the_newest_of_each_kind_count(program) -> None:
     channel = make_channel()
     make_snapshot(channel, remaining=Decimal("-0.000001"), used=Decimal("999999999.999999"))
-    make_snapshot(channel, kind="spend_limit", remaining=None)
+    make_snapshot(channel, kind="spend", remaining=None)
     make_snapshot(channel, remaining=None, is_unlimited=True, created_at=NOON + timedelta(hours=1))
     asks = program(make_admin(), "read")
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.access_tokens import create_access_token
-from billing.models import BulkTopUp, Proposal, UsageRecord
+from billing.models import BalanceSnapshot, BulkTopUp, Proposal, Reconciliation, UsageRecord
 from billing.services import webhooks
 from billing.services.accounts import top_up
 from billing.services.acts import TopUp as TopUpAct
@@ -21,6 +21,7 @@ from billing.services.approval_settings import set_approval_threshold
 from billing.services.approvals import submit
 from billing.services.bulk import TopUp, top_up_many
 from billing.services.calls import settle
+from billing.services.reconciling import reconcile
 from oneapi_admin.api import api
 from redemption.models import CodeBatch
 from redemption.services.redeeming import redeem
@@ -79,6 +80,8 @@ BODIES: dict[str, Any] = {
     "updateChannel": {"name": "x"},
     "testChannel": {},
     "refreshChannelBalance": {},
+    "enterChannelBalance": {"remaining": "5"},
+    "setExchangeRate": {"currency": "CNY", "per_usd": "7.1"},
     "redeemCode": {"code": "0000-0000-0000-0000-0"},
     "createCodeBatch": {"name": "x", "count": 1, "quota": 5},
     "updateCodeBatch": {"status": "disabled"},
@@ -139,7 +142,7 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
         return dict.fromkeys(
             (
                 *("user_id", "token_id", "channel_id", "batch_id", "code_id", "webhook_id", "delivery_id"),
-                *("entry_id", "call", "bulk_top_up_id", "approval_id"),
+                *("entry_id", "call", "bulk_top_up_id", "approval_id", "reconciliation_id"),
             ),
             UNKNOWN,
         )
@@ -156,7 +159,8 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
     return {
         "bulk_top_up_id": BulkTopUp.objects.latest("pk").pk,
         "approval_id": proposal().pk,
-        "channel_id": make_channel().pk,
+        "channel_id": make_channel(balance_source="manual").pk,
+        "reconciliation_id": compared().pk,
         "batch_id": batch.pk,
         "code_id": batch.codes.get().pk,
         "webhook_id": webhook.pk,
@@ -169,6 +173,18 @@ def shared_code() -> CodeBatch:
     batch = make_batch(make_root(), at=timezone.now(), quota=5, count=1, uses_per_code=2)
     redeem(code=codes_in_clear(batch)[0], user=make_user(), at=timezone.now())
     return batch
+
+
+def compared() -> Reconciliation:
+    """An interval of a channel."""
+    channel = make_channel()
+    first, last = (
+        BalanceSnapshot.objects.create(channel=channel, kind="balance", remaining=left, created_at=NOON)
+        for left in (2, 1)
+    )
+    row = reconcile(channel=channel, first=first, last=last, at=NOON)
+    assert row is not None
+    return row
 
 
 def proposal() -> Proposal:

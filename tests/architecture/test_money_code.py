@@ -31,6 +31,7 @@ MONEY_SQL = re.compile(
 FLOATS_BESIDE_MONEY = {
     "billing/views/overview.py": "the points of a chart",
     "billing/queries/dashboard.py": "the points of a chart",
+    "billing/queries/reconciliations.py": "the points of a chart",
     "billing/services/audit/session.py": "seconds between two looks",
     "billing/forecasting/exhaustion.py": "hours, and shares of what was spent",
     "billing/forecasting/history.py": "amounts become shares of what was spent",

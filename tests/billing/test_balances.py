@@ -1,4 +1,4 @@
-"""What providers say they hold, from a real sandbox and from answers that are no balance."""
+"""What providers say they hold, from a real sandbox, and what is kept of it."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,136 +8,246 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts.models import AuditEvent
 from billing import tasks
-from billing.models import BalanceSnapshot, Channel, Hold
+from billing.models import BalancePoll, BalanceSnapshot, Channel, ChannelTotals, Hold
 from billing.services import balances, calls, channels
-from billing.upstream.client import Answer, _parsed
-from tests.factories import NOON, account_of, admit_request, make_channel, make_token, make_user
+from billing.upstream.balances.errors import BalanceRefusedError, BalanceUnavailableError
+from tests.billing.upstream.balances.provider import Answering, Provider, providing
+from tests.factories import NOON, account_of, admit_request, make_admin, make_channel, make_token, make_user
 from tests.sandbox.server import SandboxServer, start_sandbox
 
 pytestmark = pytest.mark.django_db
 
 KEY = "sk-sandbox-0123456789"
-SUBSCRIPTION = '{"object": "billing_subscription", "hard_limit_usd": %s}'
-USAGE = '{"object": "list", "total_usage": %s}'
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
     with start_sandbox(tmp_path_factory.mktemp("sandbox"), api_key=KEY) as server:
         yield server
 
 
+@pytest.fixture
+def sandbox(running_sandbox: SandboxServer) -> SandboxServer:
+    running_sandbox.reset()
+    return running_sandbox
+
+
+@pytest.fixture(scope="module")
+def running_provider() -> Iterator[Provider]:
+    with providing() as server:
+        yield server
+
+
+@pytest.fixture
+def provider(running_provider: Provider) -> Provider:
+    running_provider.start_again()
+    return running_provider
+
+
 def channel_of(sandbox: SandboxServer, **fields: Any) -> Channel:
-    return make_channel(**{"base_url": sandbox.origin, "key": KEY, "models": ["sandbox-echo"], **fields})
+    usual = {"base_url": sandbox.origin, "key": KEY, "models": ["sandbox-echo"], "balance_source": "sandbox"}
+    return make_channel(**{**usual, **fields})
 
 
-def provider_says(
-    monkeypatch: pytest.MonkeyPatch, subscription: str, usage: str, *, status: int = 200
-) -> None:
-    def call(_method: str, _base_url: str, path: str, **_kwargs: Any) -> Answer:
-        text = subscription if path.endswith("subscription") else usage
-        return Answer(status=status, data=_parsed(text), text=text, elapsed_ms=1)
+def read(channel: Channel, *, minutes: int = 0) -> BalanceSnapshot:
+    [snapshot] = balances.refresh_balance(channel=channel, at=NOON + timedelta(minutes=minutes))
+    return snapshot
 
-    monkeypatch.setattr(balances, "call", call)
+
+def poll_of(channel: Channel) -> BalancePoll:
+    return BalancePoll.objects.get(pk=channel.pk)
 
 
 def test_the_balance_is_read_exactly_and_falls_with_use(sandbox: SandboxServer) -> None:
-    sandbox.reset()
     sandbox.set_account(balance_usd="12.340005")
     channel = channel_of(sandbox)
 
-    before = balances.refresh_balance(channel=channel, at=NOON)
+    before = read(channel)
     sandbox.chat()
-    after = balances.refresh_balance(channel=channel, at=NOON + timedelta(minutes=10))
+    after = read(channel, minutes=10)
 
-    assert before is not None
-    assert after is not None
     assert (before.remaining, before.currency, before.created_at) == (Decimal("12.340005"), "USD", NOON)
+    assert (before.kind, before.source, before.used) == ("balance", "sandbox", 0)
     assert after.remaining == Decimal(sandbox.account()["balance_usd"])
+    assert after.used == Decimal(sandbox.account()["used_usd"])
     assert after.remaining < before.remaining
     assert BalanceSnapshot.objects.count() == 2
 
 
-def test_cents_of_use_are_taken_off_the_limit_in_dollars(monkeypatch: pytest.MonkeyPatch) -> None:
-    provider_says(monkeypatch, SUBSCRIPTION % "100.1", USAGE % "2500.0001")
+def test_what_was_metered_until_then_stands_with_it(sandbox: SandboxServer) -> None:
+    channel = channel_of(sandbox)
+    ChannelTotals.objects.filter(pk=channel.pk).update(upstream_cost=123_456_789)
 
-    snapshot = balances.refresh_balance(channel=make_channel(), at=NOON)
-
-    assert snapshot is not None
-    assert (snapshot.remaining, snapshot.used) == (Decimal("75.099999"), Decimal("25.000001"))
+    assert read(channel).metered == 123_456_789
 
 
-def test_no_limit_is_not_a_hundred_million_dollars(monkeypatch: pytest.MonkeyPatch) -> None:
-    provider_says(monkeypatch, SUBSCRIPTION % "100000000", USAGE % "5")
+def test_the_answers_are_kept_without_the_key(sandbox: SandboxServer) -> None:
+    raw = read(channel_of(sandbox)).raw
 
-    snapshot = balances.refresh_balance(channel=make_channel(), at=NOON)
-
-    assert snapshot is not None
-    assert (snapshot.is_unlimited, snapshot.remaining) == (True, None)
-
-
-@pytest.mark.parametrize(
-    ("subscription", "usage", "status"),
-    [
-        ('{"error": {"message": "no such token", "type": "one_api_error"}}', USAGE % "1", 200),
-        ("<!doctype html><p>Sign in</p>", USAGE % "1", 200),
-        ('{"object": "something else", "hard_limit_usd": 5}', USAGE % "1", 200),
-        (SUBSCRIPTION % '"5"', USAGE % "1", 200),
-        (SUBSCRIPTION % "true", USAGE % "1", 200),
-        (SUBSCRIPTION % "NaN", USAGE % "1", 200),
-        (SUBSCRIPTION % "null", USAGE % "1", 200),
-        (SUBSCRIPTION % "9999999999999", USAGE % "1", 200),
-        (SUBSCRIPTION % "5", '{"error": {"message": "later"}}', 200),
-        (SUBSCRIPTION % "5", "{}", 200),
-        ('{"error": {"message": "session keys only"}}', USAGE % "1", 403),
-    ],
-)
-def test_what_is_no_balance_is_not_kept_and_the_last_good_one_stays(
-    subscription: str, usage: str, status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    channel = make_channel()
-    provider_says(monkeypatch, SUBSCRIPTION % "5", USAGE % "100")
-    balances.refresh_balance(channel=channel, at=NOON)
-
-    provider_says(monkeypatch, subscription, usage, status=status)
-    answer = balances.refresh_balance(channel=channel, at=NOON + timedelta(hours=1))
-
-    assert answer is None
-    assert BalanceSnapshot.objects.get().remaining == 4
+    assert "GET /v1/dashboard/billing/subscription 200\n" in raw
+    assert "hard_limit_usd" in raw
+    assert KEY not in raw
 
 
-def test_a_provider_that_is_down_leaves_things_as_they_are() -> None:
-    assert balances.refresh_balance(channel=make_channel(base_url="http://127.0.0.1:1"), at=NOON) is None
+def test_the_same_again_is_not_written_again_for_an_hour(sandbox: SandboxServer) -> None:
+    channel = channel_of(sandbox)
+
+    seen = [read(channel, minutes=minutes).pk for minutes in (0, 10, 59, 60, 70)]
+
+    assert seen == [seen[0]] * 3 + [seen[3]] * 2
+    assert BalanceSnapshot.objects.count() == 2
+    assert poll_of(channel).answered_at == NOON + timedelta(minutes=70)
+
+
+def test_a_relay_tells_what_its_key_may_still_spend(sandbox: SandboxServer) -> None:
+    snapshot = read(channel_of(sandbox, balance_source=""))
+
+    assert (snapshot.kind, snapshot.source) == ("key_budget", "one_api_token")
+
+
+def test_a_provider_that_is_down_leaves_things_as_they_are(sandbox: SandboxServer) -> None:
+    channel = channel_of(sandbox)
+    known = read(channel)
+    Channel.objects.filter(pk=channel.pk).update(base_url="http://127.0.0.1:1")
+
+    with pytest.raises(BalanceUnavailableError):
+        read(channel, minutes=10)
+
+    assert BalanceSnapshot.objects.get() == known
+    poll = poll_of(channel)
+    assert (poll.failures, poll.is_refused, poll.claimed_until) == (1, False, None)
+    assert poll.answered_at == NOON
+    assert "refused" in poll.error
+
+
+def test_a_provider_that_refuses_is_not_asked_again_soon(sandbox: SandboxServer) -> None:
+    channel = channel_of(sandbox, key="sk-of-somebody-else-01")
+
+    with pytest.raises(BalanceRefusedError):
+        read(channel)
+
+    poll = poll_of(channel)
+    assert (poll.failures, poll.is_refused) == (1, True)
+    assert poll.due_at > NOON + timedelta(minutes=50)
     assert not BalanceSnapshot.objects.exists()
+
+
+def test_one_that_fails_again_and_again_is_asked_later_and_later() -> None:
+    channel, waits = make_channel(), []
+
+    for _ in range(12):
+        with pytest.raises(BalanceUnavailableError):
+            balances.refresh_balance(channel=channel, at=NOON)
+        waits.append((poll_of(channel).due_at - NOON) / timedelta(minutes=10))
+
+    for number, wait in enumerate(waits):
+        assert 0.9 <= wait / min(2**number, 36) <= 1.1, waits
+    assert len(set(waits[6:])) > 1, "they do not come back at the same moment"
+
+
+def test_the_wait_that_a_provider_asks_for_is_kept(provider: Provider) -> None:
+    provider.answers.append(Answering(status=404, body="{}"))  # it is no New API
+    provider.answers.append(Answering(status=429, body="{}", headers={"Retry-After": "7200"}))
+    channel = make_channel(base_url=provider.origin)
+
+    with pytest.raises(BalanceUnavailableError):
+        balances.refresh_balance(channel=channel, at=NOON)
+
+    assert poll_of(channel).due_at >= NOON + timedelta(hours=1, minutes=48)
+
+
+def test_two_cannot_ask_at_the_same_time_and_a_dead_one_does_not_stop_others(sandbox: SandboxServer) -> None:
+    channel = channel_of(sandbox)
+    dead = balances.claim(channel_id=channel.pk, at=NOON)
+
+    with pytest.raises(balances.BalanceBeingReadError):
+        read(channel, minutes=1)
+    read(channel, minutes=5)
+
+    assert dead is not None
+    assert balances.keep(dead, balances.ask(dead, at=NOON), at=NOON) == []
+    assert BalanceSnapshot.objects.count() == 1
 
 
 def test_a_channel_that_is_deleted_while_its_provider_is_asked_gets_no_snapshot(
-    monkeypatch: pytest.MonkeyPatch,
+    sandbox: SandboxServer,
 ) -> None:
-    channel = make_channel()
-    provider_says(monkeypatch, SUBSCRIPTION % "5", USAGE % "100")
-    says = balances.call
+    channel = channel_of(sandbox)
+    mine = balances.claim(channel_id=channel.pk, at=NOON)
+    assert mine is not None
+    told = balances.ask(mine, at=NOON)
+    channels.delete_channel(actor=None, channel=channel)
 
-    def delete_and_say(*args: Any, **options: Any) -> Answer:
-        channels.delete_channel(actor=None, channel=channel)
-        return says(*args, **options)
-
-    monkeypatch.setattr(balances, "call", delete_and_say)
-
-    assert balances.refresh_balance(channel=channel, at=NOON) is None
+    assert balances.keep(mine, told, at=NOON) == []
     assert not BalanceSnapshot.objects.exists()
+    with pytest.raises(balances.BalanceBeingReadError):
+        balances.refresh_balance(channel=channel, at=NOON)
 
 
-def test_the_task_asks_every_enabled_channel_whatever_the_others_do(sandbox: SandboxServer) -> None:
-    sandbox.reset()
-    make_channel(base_url="http://127.0.0.1:1")
-    channels.set_channel_status(actor=None, channel=channel_of(sandbox, name="off"), is_enabled=False)
-    asked = channel_of(sandbox)
+def test_a_key_that_cannot_be_decrypted_is_said_to_be_so(sandbox: SandboxServer) -> None:
+    channel = channel_of(sandbox)
+    Channel.objects.filter(pk=channel.pk).update(encrypted_key="of another installation")
 
-    tasks.refresh_balances()
+    with pytest.raises(BalanceRefusedError, match="enter it again"):
+        read(channel)
 
-    assert [snapshot.channel for snapshot in BalanceSnapshot.objects.all()] == [asked]
+
+# --- By hand -----------------------------------------------------------------------------------
+
+
+def enter(channel: Channel, amount: str, *, minutes: int = 0) -> BalanceSnapshot:
+    at = NOON + timedelta(minutes=minutes)
+    return balances.enter_balance(
+        actor=make_admin(), channel=channel, remaining=Decimal(amount), currency="USD", at=at
+    )
+
+
+def spend(channel: Channel, nano_usd: int) -> None:
+    totals = ChannelTotals.objects.get(pk=channel.pk)
+    totals.upstream_cost += nano_usd
+    totals.save()
+
+
+def test_what_calls_cost_is_taken_off_a_balance_that_was_entered_by_hand() -> None:
+    channel = make_channel(balance_source="manual")
+    spend(channel, 5 * 10**9)
+
+    entered = enter(channel, "20")
+    spend(channel, 1_500_000_000)
+    first = read(channel, minutes=10)
+    spend(channel, 500_001_000)
+    second = read(channel, minutes=20)
+
+    assert (entered.remaining, entered.is_estimated) == (20, False)
+    assert (first.remaining, first.is_estimated) == (Decimal("18.5"), True)
+    assert second.remaining == Decimal("17.999999")
+    assert AuditEvent.objects.filter(action="channel.balance_entered", subject_id=channel.pk).count() == 1
+
+
+def test_what_is_entered_again_is_compared_with_what_was_calculated() -> None:
+    channel = make_channel(balance_source="manual")
+    enter(channel, "20")
+    spend(channel, 2 * 10**9)
+    read(channel, minutes=10)
+
+    enter(channel, "17.5", minutes=20)
+
+    row = channel.reconciliations.get()
+    assert (row.taken, row.metered, row.drift, row.status) == (Decimal("0.5"), 0, Decimal("0.5"), "drift")
+
+
+def test_nothing_is_known_before_a_balance_is_entered() -> None:
+    channel = make_channel(base_url="https://api.groq.com/openai")
+
+    with pytest.raises(balances.BalanceNotToldError):
+        read(channel)
+
+    assert poll_of(channel).failures == 0
+
+
+# --- Jobs --------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)

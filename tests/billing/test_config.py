@@ -7,7 +7,8 @@ from django.db import transaction
 
 from billing.models import BalanceSnapshot, Channel, ConfigVersion
 from billing.services import channels
-from billing.services.config import bump_version, current_balances, load_config
+from billing.services.config import bump_version, load_config
+from billing.services.snapshots import newest_snapshots
 from relay.planning import ConfigCache, StaleConfigError
 from tests.factories import NOON, make_channel, make_request_price, make_token_price
 
@@ -119,12 +120,17 @@ def test_the_newest_balance_of_each_channel_counts_and_limits_are_no_balances() 
     snapshot(first, "5")
     snapshot(second, "7")
     snapshot(first, "0")
-    snapshot(first, "900", kind="spend_limit")
-    snapshot(third, "900", kind="spend_limit")
+    snapshot(first, "900", kind="spend")
+    snapshot(third, "900", kind="spend")
 
-    found = dict(current_balances().values_list("channel_id", "remaining"))
+    found = {(row.channel_id, row.kind): row.remaining for row in newest_snapshots()}
 
-    assert found == {first.pk: Decimal(0), second.pk: Decimal(7)}
+    assert found == {
+        (first.pk, "balance"): 0,
+        (second.pk, "balance"): 7,
+        (first.pk, "spend"): 900,
+        (third.pk, "spend"): 900,
+    }
     assert [route.has_money for route in load_config().routes] == [False, True, None]
 
 

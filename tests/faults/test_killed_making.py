@@ -2,10 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,33 +15,12 @@ from redemption.services import making
 from redemption.services.redeeming import redeem
 from tests.api.conftest import Program
 from tests.factories import balance_of, codes_in_clear, make_admin, make_user
-from tests.support.processes import ROOT, environment
 from tests.support.waiting import wait_until
+from tests.support.workers import worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 COUNT = 300_000
 ORDER = {"name": "spring", "quota": 500, "count": COUNT}
-
-
-@contextmanager
-def worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The product's, in a process group of its own, so that it can die with all of its processes."""
-    command = ["worker", "--concurrency", "1", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "--quiet", "--app", "oneapi_admin", *command],
-            cwd=ROOT,
-            env=environment(DATA_DIR=str(log.parent), C_FORCE_ROOT="true"),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(30)
 
 
 def sessions_of_the_dead_are_over() -> bool:

@@ -5,12 +5,13 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from billing.models import BulkTopUp, LedgerEntry, UsageRecord
+from billing.models import BalanceSnapshot, BulkTopUp, LedgerEntry, UsageRecord
 from billing.services import acts, webhooks
 from billing.services.approval_settings import set_approval_threshold
 from billing.services.approvals import submit
 from billing.services.bulk import TopUp, top_up_many
 from billing.services.calls import settle
+from billing.services.reconciling import reconcile
 from oneapi_admin.urls_ops import urlpatterns
 from redemption.models import RedemptionCode
 from tests.factories import (
@@ -28,6 +29,7 @@ NAMES = [pattern.name for pattern in urlpatterns]
 POST_ONLY = {
     "user-signup",
     "channel-models",
+    "channel-balance-fields",
     "channel-status",
     "channel-delete",
     "channel-refresh-balance",
@@ -55,6 +57,8 @@ READ_ONLY = {
     "channels",
     "prices",
     "price-history",
+    "rates",
+    "rate-history",
     "codes",
     "code-detail",
     "code-history",
@@ -72,6 +76,10 @@ READ_ONLY = {
     "ledger-bulk",
     "ledger-entry",
     "ledger-export",
+    "reconciliation",
+    "reconciliation-channel",
+    "reconciliation-export",
+    "reconciliation-interval",
     "webhooks",
     "webhook-detail",
     "webhook-delivery",
@@ -93,6 +101,12 @@ def urls(root: User, person: User) -> dict[str, str]:
     set_approval_threshold(actor=root, threshold=5)
     act = acts.TopUp(user_id=person.pk, quota=6, memo="m")
     proposal = submit(actor=make_admin(), act=act, at=NOON)
+    snapshots = [
+        BalanceSnapshot(channel=channel, kind="balance", remaining=at, created_at=NOON) for at in (2, 1)
+    ]
+    for snapshot in snapshots:
+        snapshot.save()
+    compared = reconcile(channel=channel, first=snapshots[0], last=snapshots[1], at=NOON)
     entry, call = LedgerEntry.objects.order_by("pk")[0], UsageRecord.objects.get()
     by_beginning = {  # the longest that fits
         "user-": [person.pk],
@@ -101,6 +115,9 @@ def urls(root: User, person: User) -> dict[str, str]:
         "channel-": [channel.pk],
         "channel-create": [],
         "channel-models": [],
+        "channel-balance-fields": [],
+        "reconciliation-": [channel.pk],
+        "reconciliation-interval": [compared.pk],
         "webhook-": [webhook.pk],
         "webhook-create": [],
         "webhook-delivery": [webhook.pk, delivery.pk],

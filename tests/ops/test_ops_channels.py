@@ -154,16 +154,18 @@ def test_the_list_costs_the_same_number_of_queries_however_long(
     admin_client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     def open_list() -> None:
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(9):
             admin_client.get(reverse("ops:channels"))
 
-    make_channel()
-    open_list()
-    for number in range(8):
-        channel = make_channel(name=f"channel {number}")
+    def make_one() -> None:
         BalanceSnapshot.objects.create(
-            channel=channel, kind="balance", remaining=1, created_at=timezone.now()
+            channel=make_channel(), kind="balance", remaining=1, created_at=timezone.now()
         )
+
+    make_one()
+    open_list()
+    for _ in range(8):
+        make_one()
     open_list()
 
 
@@ -190,4 +192,56 @@ def test_a_balance_that_is_not_told_is_reported_as_such(admin_client: Client) ->
 
     answer = admin_client.post(reverse("ops:channel-refresh-balance", args=[channel.pk]), follow=True)
 
-    assert "does not tell its balance" in answer.content.decode()
+    assert (
+        "could not be read; what was known before stays. The connection was refused"
+        in answer.content.decode()
+    )
+
+
+# --- Where the balance is read from ------------------------------------------------------------
+
+
+def balance_fields(client: Client, **data: str) -> str:
+    return client.post(reverse("ops:channel-balance-fields"), data).content.decode()
+
+
+def test_the_fields_of_a_source_of_balances_come_with_it(admin_client: Client) -> None:
+    guessed = balance_fields(admin_client, base_url="https://api.openai.com/v1")
+    chosen = balance_fields(admin_client, base_url="https://api.openai.com", balance_source="manual")
+
+    assert "By the base URL: OpenAI" in guessed
+    assert 'name="access_admin_key"' in guessed
+    assert "access_admin_key" not in chosen
+    assert "enter what its console says" in chosen
+
+
+def test_credentials_for_the_balance_are_kept_hinted_at_and_never_shown(admin_client: Client) -> None:
+    secret = "sk-admin-0123456789"
+    data = {**ENTERED, "base_url": "https://api.openai.com", "balance_source": "openai_costs"}
+
+    without = admin_client.post(reverse("ops:channel-create"), data)
+    made = admin_client.post(reverse("ops:channel-create"), {**data, "access_admin_key": secret})
+    channel = Channel.objects.get()
+    form = admin_client.get(reverse("ops:channel-edit", args=[channel.pk])).content.decode()
+    kept = admin_client.post(reverse("ops:channel-edit", args=[channel.pk]), {**data, "key": ""})
+
+    assert (without.status_code, made.status_code, kept.status_code) == (422, 302, 302)
+    assert "Enter this first: Admin key" in without.content.decode()
+    assert "Leave it empty to keep …6789." in form
+    assert secret not in form
+    channel.refresh_from_db()
+    assert channel.get_balance_access() == {"admin_key": secret}
+
+
+def test_credentials_do_not_go_to_another_host_with_a_new_address(admin_client: Client) -> None:
+    data = {**ENTERED, "base_url": "https://relay.example.com", "balance_source": "one_api_account"}
+    admin_client.post(reverse("ops:channel-create"), {**data, "access_access_token": "secret-of-the-account"})
+    channel = Channel.objects.get()
+    elsewhere = {**data, "base_url": "https://elsewhere.example.com"}
+
+    answer = admin_client.post(reverse("ops:channel-edit", args=[channel.pk]), elsewhere)
+
+    assert answer.status_code == 422
+    assert "Enter this first: System access token" in answer.content.decode()
+    channel.refresh_from_db()
+    assert channel.base_url == "https://relay.example.com"

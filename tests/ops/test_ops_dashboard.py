@@ -38,7 +38,7 @@ def test_both_quotas_stand_side_by_side_and_unknown_is_not_zero(root_client: Cli
     make_channel(name="tells nothing")
     snapshot(known, "1")
     snapshot(known, "600.25")
-    snapshot(known, "30", kind="spend_limit")
+    snapshot(known, "30", kind="spend")
     snapshot(yuan, "88.10", currency="CNY")
     snapshot(unlimited, None, is_unlimited=True)
 
@@ -97,7 +97,7 @@ def test_the_page_costs_the_same_number_of_queries_however_much_there_is(
     root_client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     def open_page() -> None:
-        with django_assert_num_queries(17):
+        with django_assert_num_queries(22):
             root_client.get(URL)
 
     def make_more() -> None:

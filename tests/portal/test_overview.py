@@ -40,6 +40,47 @@ def test_the_overview_shows_what_is_left_held_and_used(console: Client, ann: Use
     assert (account.available, account.held, account.used_quota) == (4_250_000, 500_000, 250_000)
 
 
+def _spend_hourly(user: User, quota: int, *, hours: int = 48) -> None:
+    token, channel, now = make_token(user), make_channel(), timezone.now()
+    moments = [now - timedelta(hours=number + 1) for number in range(hours)]
+    settle(settlements=[settlement(token, channel, quota=quota, created_at=at) for at in moments], at=now)
+
+
+def test_when_the_quota_runs_out_stands_beside_it(console: Client, ann: User) -> None:
+    _spend_hourly(ann, 100_000)
+
+    text = console.get(URL).text
+
+    assert account_of(ann).available == 200_000
+    assert "Runs out in about 2 h" in text
+    assert "Your user quota on this service" not in text
+
+
+def test_quota_that_lasts_is_said_to_last(console: Client, ann: User) -> None:
+    _spend_hourly(ann, 10)
+
+    assert "Lasts longer than 4 weeks" in console.get(URL).text
+
+
+def test_who_began_lately_or_never_called_is_told_nothing_of_it(console: Client, ann: User) -> None:
+    never = console.get(URL).text
+    _spend(ann, 100_000, at=timezone.now())
+
+    for text in (never, console.get(URL).text):
+        assert "Your user quota on this service" in text
+        assert "uns out" not in text
+
+
+def test_used_up_quota_is_not_forecast_but_refused(console: Client, ann: User) -> None:
+    _spend_hourly(ann, 200_000)
+
+    text = console.get(URL).text
+
+    assert account_of(ann).available < 0
+    assert "Calls are refused until you add quota" in text
+    assert "run out" not in text
+
+
 def test_todays_use_is_that_of_the_utc_day(console: Client, ann: User) -> None:
     _spend(ann, 100, 200, at=timezone.now())
     _spend(ann, 1000, at=timezone.now() - timedelta(days=1))
@@ -121,7 +162,7 @@ def test_an_operator_sees_the_newest_amounts_and_unknown_is_not_zero(db: None) -
 
     assert "$612.50" in response.text
     assert "$700" not in response.text
-    assert response.context["upstream"][0].spend_limit is None
+    assert response.context["upstream"][0].spend is None
     assert "unknown" in response.text
 
 
@@ -146,7 +187,7 @@ def test_the_overview_takes_few_queries_however_much_there_is(
     for _ in range(8):
         _spend(ann, 5, at=datetime.now(UTC))
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(12):
         console.get(reverse("portal:overview"))
 
 

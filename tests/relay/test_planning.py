@@ -46,6 +46,7 @@ ROUTE = Route(
     weight=1,
     cost_multiplier=Decimal(1),
     has_money=None,
+    is_near_limit=False,
 )
 UNIT = 2_000
 """Billionths of a dollar in one quota unit: at this price a token, a token is a unit."""
@@ -99,6 +100,20 @@ def test_channels_are_tried_from_the_highest_priority_down(settings) -> None:
     routes = [replace(ROUTE, name=str(priority), priority=priority) for priority in (-5, 7, 0, 3)]
 
     assert names(plan(config(*routes))) == ["7", "3", "0", "-5"]
+
+
+def test_channels_whose_limit_is_near_come_after_all_others(settings) -> None:
+    settings.RELAY_MAX_ATTEMPTS = 4
+    near, far = replace(ROUTE, is_near_limit=True), ROUTE
+    routes = [
+        replace(near, name="1", priority=9),
+        replace(far, name="2"),
+        replace(near, name="3", priority=3),
+    ]
+
+    made = plan(config(*routes))
+
+    assert [attempt.route.name for attempt in made.attempts] == ["2", "1", "3"]
 
 
 def test_within_one_priority_the_weights_are_the_shares_of_first_choices() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
@@ -22,6 +22,7 @@ from billing.upstream.client import (
 SHORTEST_SECRET = 6
 """Anything shorter hides nothing, and replacing it could turn one amount into another."""
 _LONGEST_WAIT_S = 24 * 60 * 60
+_MOST_HEARD = 16_384
 _BUSY = (408, 429)
 _WORDS = ("message", "Message", "msg", "reason")
 
@@ -48,6 +49,8 @@ class Ask:
     ) -> None:
         forms = {form for secret in secrets if len(secret) >= SHORTEST_SECRET for form in _forms(secret)}
         self.now = now
+        self.heard: list[str] = []
+        """What was asked and answered so far, without secrets, for whoever has to find out why."""
         self._secrets = sorted(forms, key=len, reverse=True)
         self._timeout = timeout
         self._transport = transport
@@ -85,6 +88,7 @@ class Ask:
             raise refusal(str(exc)) from exc
         except UpstreamCallError as exc:
             raise BalanceUnavailableError(reason=self._redacted(str(exc))) from exc
+        self.heard.append(f"{method} {urlsplit(url).path} {answer.status}\n{answer.text[:_MOST_HEARD]}")
         if answer.status >= 500 or answer.status in _BUSY or answer.status in busy:
             error = BalanceUnavailableError(reason=_failure(answer))
             error.retry_after_s = _seconds(answer.retry_after, now=self.now)

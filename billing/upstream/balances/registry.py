@@ -1,6 +1,7 @@
 """All adapters, and which one fits an address."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -78,7 +79,16 @@ def guess(base_url: str) -> str:
     return OneApiToken.code
 
 
-def read_balance(code: str, account: Account, *, now: datetime) -> list[Reading]:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a provider told."""
+
+    readings: list[Reading]
+    raw: str
+    """Its answers as they came, without secrets."""
+
+
+def read_balance(code: str, account: Account, *, now: datetime) -> Told:
     """Ask a provider what is left.
 
     :raises KeyError: if there is no such adapter
@@ -86,4 +96,5 @@ def read_balance(code: str, account: Account, *, now: datetime) -> list[Reading]
     :raises BalanceRefusedError: if it refuses, is not understood, or a credential is not entered
     """
     adapter = ADAPTERS[code]
-    return adapter.read(account, Ask(now=now, secrets=adapter.secrets(account)))
+    ask = Ask(now=now, secrets=adapter.secrets(account))
+    return Told(adapter.read(account, ask), "\n\n".join(ask.heard))

@@ -38,6 +38,20 @@ def usd_short(amount: int | None) -> str:
 
 
 @register.filter
+def in_currency(amount: Decimal, currency: str) -> str:
+    """``$1,234.50``, ``−0.000001 CNY``: two decimals, and as many more as the amount has."""
+    whole, _point, decimals = f"{abs(amount):,.6f}".partition(".")
+    number = f"{'−' if amount < 0 else ''}%s{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
+    return number % "$" if currency == "USD" else f"{number % ''} {currency}"
+
+
+@register.filter
+def nano_usd(amount: int) -> str:
+    """Billionths of a US dollar as dollars, exact."""
+    return f"${Decimal(amount).scaleb(-9).normalize():f}"
+
+
+@register.filter
 def intcomma_lite(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 

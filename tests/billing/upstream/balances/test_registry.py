@@ -138,7 +138,7 @@ def test_a_real_sandbox_tells_what_is_left(code: str, kind: ReadingKind, tmp_pat
         sandbox.chat(text="one two three")
         spent = Decimal(sandbox.account()["used_usd"])
 
-        readings = read_balance(code, Account(base_url=sandbox.origin, key=key), now=NOW)
+        readings = read_balance(code, Account(base_url=sandbox.origin, key=key), now=NOW).readings
 
     limit = Decimal("12.345678")
     assert spent > 0
