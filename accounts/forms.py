@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import AuditAction, Scope, SubjectType, User, scopes_of_use_to
 from accounts.queries import AuditFilters
 from accounts.validators import validate_expiry
-from oneapi_admin.lib.days import midnight
+from oneapi_admin.lib.days import end_of, midnight
 
 
 class Expiry(models.TextChoices):
@@ -164,5 +164,5 @@ class AuditFilterForm(forms.Form):
             subject_type=data["subject"],
             subject_id=data["number"],
             since=midnight(data["since"]) if data["since"] else None,
-            until=midnight(data["until"] + timedelta(days=1)) if data["until"] else None,
+            until=end_of(data["until"]) if data["until"] else None,
         )

@@ -7,7 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 from accounts.models import Role, Token, User
-from billing.models import CallStatus, Channel, QuotaAccount, UsageSource, Webhook, WebhookEvent
+from billing.models import (
+    BalancePoll,
+    BalanceSnapshot,
+    CallStatus,
+    Channel,
+    QuotaAccount,
+    UsageSource,
+    Webhook,
+    WebhookEvent,
+)
 from billing.services import accounts, channels, holds, prices, tokens, webhooks
 from billing.services.settle import Settlement
 from redemption.models import CodeBatch
@@ -61,6 +70,17 @@ def make_channel(**fields: Any) -> Channel:
     key = fields.pop("key", "sk-upstream-secret-0001")
     settings = {"name": "upstream", "base_url": "http://127.0.0.1:9", "models": ["test-model"], **fields}
     return channels.create_channel(actor=None, settings=channels.ChannelSettings(**settings), key=key)
+
+
+def make_snapshot(**fields: Any) -> BalanceSnapshot:
+    """What a provider told, as the last word of its kind and currency."""
+    snapshot = BalanceSnapshot.objects.create(**{"kind": "balance", "created_at": NOON, **fields})
+    poll = BalancePoll.objects.get(pk=snapshot.channel_id)
+    told = BalanceSnapshot.objects.filter(pk__in=poll.told)
+    others = told.exclude(kind=snapshot.kind, currency=snapshot.currency).values_list("pk", flat=True)
+    poll.told = [*others, snapshot.pk]
+    poll.save(update_fields=["told"])
+    return snapshot
 
 
 def make_request_price(model: str = "test-model", usd: str = "0.00002") -> None:

@@ -1,12 +1,11 @@
 """Forms of the reconciliation's pages."""
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from oneapi_admin.lib.days import midnight
+from oneapi_admin.lib.days import end_of, midnight
 
 
 class BalanceForm(forms.Form):
@@ -21,7 +20,7 @@ class BalanceForm(forms.Form):
     )
     currency = forms.RegexField(
         label=_("Currency"),
-        regex=r"\A[A-Z]{3}\Z",
+        regex=r"\A[A-Za-z]{3}\Z",
         initial="USD",
         max_length=3,
         error_messages={"invalid": _("Enter a currency by its three letters, CNY for example.")},
@@ -43,9 +42,8 @@ class IntervalFilterForm(forms.Form):
         self.is_valid()
         data = self.cleaned_data
         since, until = data.get("since"), data.get("until")
-        end: datetime | None = None if until is None else midnight(until + timedelta(days=1))
         return {
             "status": data.get("status", ""),
             "since": None if since is None else midnight(since),
-            "until": end,
+            "until": None if until is None else end_of(until),
         }

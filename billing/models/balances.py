@@ -65,8 +65,10 @@ class BalanceSnapshot(models.Model):
     @property
     def has_money(self) -> bool | None:
         """None when the provider did not tell."""
-        if self.is_unlimited:
-            return True
+        if self.is_unlimited or self.is_usable:
+            return True  # postpaid accounts owe, and some have credits beside the balance
+        if self.is_usable is False and self.left is not None:
+            return False
         return None if self.left is None else self.left > 0
 
 
@@ -88,6 +90,8 @@ class BalancePoll(models.Model):
     """Of the last time; empty when it went well."""
     is_refused = models.BooleanField(default=False)
     """The provider said no, and will again until an operator changes something."""
+    told = models.JSONField(default=list)
+    """The primary keys of the snapshots of the last answer: what is known now. Older ones are history."""
     empty_since = models.DateTimeField(null=True)
     """The first of the readings in a row that found nothing left."""
 

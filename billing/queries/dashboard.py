@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Token, User
 from billing.models import (
+    BalanceKind,
     Channel,
     ChannelStatus,
     EntryKind,
@@ -60,7 +61,7 @@ class Sides:
     """The part of ``upstream`` that is play money."""
     known: int
     unknown: int
-    """How many enabled channels tell no balance; they are not in ``upstream``."""
+    """How many enabled channels tell no balance, or only a key's budget; they are not in ``upstream``."""
     unlimited: int
     stale: int
     others: dict[str, Decimal]
@@ -111,18 +112,20 @@ def sides(rows: Sequence[ChannelRow], *, at: datetime) -> Sides:
     upstream, sandbox, others = 0, 0, defaultdict[str, Decimal](Decimal)
     known = unknown = unlimited = stale = 0
     for row in rows:
-        balance = row.funds.balance
-        if balance is not None and balance.is_unlimited:
+        told = [one for one in row.funds.snapshots if one.kind == BalanceKind.BALANCE]
+        balances = [one for one in told if one.left is not None and not one.is_unlimited]
+        if any(one.is_unlimited for one in told):
             unlimited += 1
-        elif balance is None or balance.left is None:
+        elif not balances:
             unknown += row.channel.is_enabled
         else:
             known, stale = known + 1, stale + row.funds.is_stale
-            rate = rates.rate_on(balance.currency, day)
+        for balance in balances:
+            rate, left = rates.rate_on(balance.currency, day), balance.left or Decimal(0)
             if rate is None:
-                others[balance.currency] += balance.left
+                others[balance.currency] += left
                 continue
-            quota = int(balance.left / rate * QUOTA_PER_USD)
+            quota = int(left / rate * QUOTA_PER_USD)
             upstream += quota
             sandbox += quota if row.channel.is_sandbox else 0
     return Sides(

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import models
-from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import (
@@ -52,7 +51,7 @@ class Funds:
     snapshots: Sequence[BalanceSnapshot]
     """The newest of each kind and currency."""
     reconciliation: Reconciliation | None
-    """The newest."""
+    """That ends with what is known now; of several kinds or currencies the one with the drift."""
     at: datetime
 
     @property
@@ -89,6 +88,7 @@ class Funds:
         return any(
             snapshot.limit and snapshot.left is not None and snapshot.left < snapshot.limit * LOW
             for snapshot in self.snapshots
+            if snapshot.kind == BalanceKind.SPEND  # the others' limit is what was ever paid in
         )
 
     @property
@@ -130,7 +130,7 @@ class Funds:
 
     def _newest(self, kind: BalanceKind) -> BalanceSnapshot | None:
         of_kind = [snapshot for snapshot in self.snapshots if snapshot.kind == kind]
-        return max(of_kind, key=lambda snapshot: snapshot.created_at, default=None)
+        return max(of_kind, key=lambda one: (one.has_money is True, one.created_at, one.pk), default=None)
 
 
 def funds_of(channels: Sequence[Channel], *, at: datetime) -> list[Funds]:
@@ -159,7 +159,8 @@ def snapshots_of(channel_ids: Sequence[int]) -> Mapping[int, list[BalanceSnapsho
 
 
 def newest_reconciliations(channel_ids: Sequence[int]) -> dict[int, Reconciliation]:
-    """The newest reconciled interval of each channel."""
-    groups = Reconciliation.objects.filter(channel__in=channel_ids).values("channel")
-    newest = groups.annotate(newest=Max("pk")).values("newest")
-    return {row.channel_id: row for row in Reconciliation.objects.filter(pk__in=newest)}
+    """The interval of each channel that ends with what is known now; of several one with a drift."""
+    told = BalancePoll.objects.filter(pk__in=channel_ids).values_list("told", flat=True)
+    rows = Reconciliation.objects.filter(last__in=[key for keys in told for key in keys])
+    ranked = sorted(rows, key=lambda row: (row.status == ReconciliationStatus.DRIFT, row.pk))
+    return {row.channel_id: row for row in ranked}

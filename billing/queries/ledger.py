@@ -1,7 +1,6 @@
 """Reading the whole ledger, as far as an operator may."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from django import forms
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -10,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Role, User
 from billing.models import EntryKind, LedgerEntry, UsageRecord
 from billing.queries.usage import with_refunds
-from oneapi_admin.lib.days import midnight
+from oneapi_admin.lib.days import end_of, midnight
 from oneapi_admin.lib.pagination import pages_of
 from oneapi_admin.lib.quota import to_usd
 
@@ -75,7 +74,7 @@ def filtered_entries(actor: User, form: LedgerFilterForm) -> QuerySet[LedgerEntr
     if data["since"]:
         entries = entries.filter(created_at__gte=midnight(data["since"]))
     if data["until"]:
-        entries = entries.filter(created_at__lt=midnight(data["until"] + timedelta(days=1)))
+        entries = entries.filter(created_at__lt=end_of(data["until"]) or midnight(data["until"]))
     if data["request"]:
         charged = UsageRecord.objects.filter(request_id=data["request"])
         refunds = Q(reference=data["request"]) & ~Q(reference="")  # as the index has it

@@ -169,8 +169,8 @@ def csv_rows(found: QuerySet[Reconciliation]) -> Iterator[Sequence[object]]:
         for row in page:
             yield (
                 *(row.pk, row.channel_id, row.kind, row.currency, row.began_at, row.ended_at),
-                *(_text(row.taken), _text(row.recharged), _text(row.metered), _text(row.drift)),
-                *(_text(percent_of(row)), _text(row.tolerance), row.status),
+                *(_cell(row.taken), _cell(row.recharged), _cell(row.metered), _cell(row.drift)),
+                *(_cell(percent_of(row)), _cell(row.tolerance), row.status),
             )
 
 
@@ -189,5 +189,5 @@ def _drawn(amount: Decimal | None) -> float | None:
     return None if amount is None else float(amount)
 
 
-def _text(amount: Decimal | None) -> str:
-    return "" if amount is None else str(amount)
+def _cell(amount: Decimal | None) -> Decimal | str:
+    return "" if amount is None else amount

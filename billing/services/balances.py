@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import AuditAction, User
 from accounts.services import audit
 from billing.models import BalanceKind, BalancePoll, BalanceSnapshot, Channel, ChannelTotals
+from billing.queries.rates import rate_on
 from billing.services import reconciling, standing
 from billing.services.config import bump_version
 from billing.services.snapshots import has_money, is_near_limit, newest_snapshots
@@ -53,6 +54,13 @@ class BalanceToldError(DomainError):
     http_status = 409
     message = _("The balance of “%(name)s” is read from its provider.")
     remedy = _("To enter it by hand, first choose that as where the balance is read from.")
+
+
+class CurrencyWithoutRateError(DomainError):
+    code = "currency_without_rate"
+    http_status = 409
+    message = _("There is no exchange rate of %(currency)s: what calls cost could not be taken off.")
+    remedy = _("Set it first, under Reconciliation, Exchange rates.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +126,22 @@ def enter_balance(
     """Keep what an operator read in the provider's console; what calls cost from now on is taken off.
 
     :raises BalanceToldError: if the provider itself is asked
+    :raises CurrencyWithoutRateError: if nobody said what it is worth: calls could not be taken off
     :raises BalanceBeingReadError: if somebody else is asking
     """
     if channel.source_of_balance != Manual.code:
         raise BalanceToldError(name=channel.name)
+    if rate_on(currency, at.date()) is None:
+        raise CurrencyWithoutRateError(currency=currency)
     mine = claim(channel_id=channel.pk, at=at)
     if mine is None:
         raise BalanceBeingReadError(name=channel.name)
     reading = Reading(kind=BalanceKind.BALANCE.value, currency=currency, remaining=remaining)  # type: ignore[arg-type]
     with transaction.atomic():
-        [snapshot] = keep(mine, Told([reading], ""), at=at)
+        kept = keep(mine, Told([reading], ""), at=at)
+        if not kept:
+            raise BalanceBeingReadError(name=channel.name)
+        [snapshot] = kept
         changes = audit.differences({}, {"remaining": str(remaining), "currency": currency})
         audit.record(
             action=AuditAction.CHANNEL_BALANCE_ENTERED, actor=actor, subject=channel, changes=changes
@@ -167,29 +181,32 @@ def ask(claim: Claim, *, at: datetime) -> Outcome:
 def keep(claim: Claim, outcome: Outcome, *, at: datetime) -> list[BalanceSnapshot]:
     """Write down what a provider said, compare it with what was metered, and act on it.
 
-    :returns: what is known now, newest of each kind and currency that was told about; empty if the claim
-        was lost meanwhile or the provider told nothing
+    :returns: what is known now, of each kind and currency that was told; empty if the claim was lost
+        meanwhile or the provider told nothing
     """
     with transaction.atomic():
-        poll = BalancePoll.objects.select_for_update().filter(pk=claim.channel.pk, claimed_until=claim.until)
-        mine = poll.select_related("channel").first()
-        if mine is None:
+        # The channel first, as whoever changes or deletes it locks them.
+        channel = Channel.objects.select_for_update().filter(pk=claim.channel.pk).first()
+        polls = BalancePoll.objects.select_for_update()
+        mine = polls.filter(pk=claim.channel.pk, claimed_until=claim.until).first()
+        if channel is None or mine is None:
             logger.warning("billing.balance_claim_lost", channel_id=claim.channel.pk)
             return []
-        channel = mine.channel
+        mine.channel = channel
         if isinstance(outcome, Failure):
             standing.note_failure(mine, outcome.error, is_refused=outcome.is_refused, at=at)
             return []
-        before = {(row.kind, row.currency): row for row in newest_snapshots([channel.pk])}
-        snapshots = _snapshots(claim, outcome, before.values(), at)
-        kept = [_kept(snapshot, before.get((snapshot.kind, snapshot.currency))) for snapshot in snapshots]
+        before = newest_snapshots([channel.pk])
+        known = {(row.kind, row.currency): row for row in before if row.source == claim.source}
+        snapshots = _snapshots(claim, outcome, known.values(), at)
+        kept = [_kept(snapshot, known.get((snapshot.kind, snapshot.currency))) for snapshot in snapshots]
         for snapshot in kept:
-            earlier = before.get((snapshot.kind, snapshot.currency))
+            earlier = _compared_with(snapshot, known.get((snapshot.kind, snapshot.currency)))
             if earlier is not None and earlier.pk != snapshot.pk:
                 reconciling.reconcile(channel=channel, first=earlier, last=snapshot, at=at)
-        known = {**before, **{(row.kind, row.currency): row for row in kept}}
-        standing.note_answer(mine, list(known.values()), at=at)
-        if _routing(before.values()) != _routing(known.values()):
+        mine.told = [row.pk for row in kept]
+        standing.note_answer(mine, kept, at=at)
+        if _routing(before) != _routing(kept):
             bump_version()
     return kept
 
@@ -236,6 +253,21 @@ def _drawn_down(claim: Claim, before: Iterable[BalanceSnapshot], at: datetime) -
             rows.append(_snapshot(claim, reading, at))
             rows[-1].is_estimated = True
     return rows
+
+
+def _compared_with(snapshot: BalanceSnapshot, earlier: BalanceSnapshot | None) -> BalanceSnapshot | None:
+    """The one before it; what an operator enters is compared with what they entered before."""
+    if earlier is None or not earlier.is_estimated or snapshot.is_estimated:
+        return earlier
+    told = BalanceSnapshot.objects.filter(
+        channel=snapshot.channel_id,
+        source=snapshot.source,
+        kind=snapshot.kind,
+        currency=snapshot.currency,
+        is_estimated=False,
+        pk__lt=snapshot.pk,
+    )
+    return told.order_by("-pk").first()
 
 
 def _kept(snapshot: BalanceSnapshot, before: BalanceSnapshot | None) -> BalanceSnapshot:

@@ -1,5 +1,6 @@
 """Connecting, changing and removing upstream accounts."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -120,13 +121,13 @@ def update_channel(
         check_key_may_go_to(channel=channel, base_url=settings.base_url)
     before = {**audit.values(channel, *_AUDITED), "key_replaced": False, "balance_access_replaced": False}
     kept = kept_access(channel, source=settings.balance_source, base_url=settings.base_url)
+    before_access = _account(channel)
     with transaction.atomic():
         if key:
             channel.set_key(key)
         _apply(channel, settings, {**kept, **(balance_access or {})})
         bump_version()
-        # What is asked with, or whom, may be new: look at once.
-        BalancePoll.objects.filter(pk=channel.pk).update(due_at=timezone.now(), failures=0, is_refused=False)
+        _ask_anew(channel, is_another=before_access != _account(channel))
         after = {
             **audit.values(channel, *_AUDITED),
             "key_replaced": bool(key),
@@ -143,6 +144,24 @@ def check_key_may_go_to(*, channel: Channel, base_url: str) -> None:
     """
     if _origin(base_url) != _origin(channel.base_url):
         raise ValidationError({"key": _("Enter the key again to send it to another address.")})
+
+
+def _account(channel: Channel) -> tuple[str, ...]:
+    """Whose money is read: another one's is not compared with it."""
+    return (
+        channel.source_of_balance,
+        channel.base_url,
+        channel.encrypted_key,
+        json.dumps(_readable_access(channel), sort_keys=True),
+    )
+
+
+def _ask_anew(channel: Channel, *, is_another: bool) -> None:
+    """Ask at once; who is asking at this moment asks with what was before, and is not heard."""
+    poll = BalancePoll.objects.filter(pk=channel.pk)
+    poll.update(due_at=timezone.now(), claimed_until=None, failures=0, error="", is_refused=False)
+    if is_another:
+        poll.update(told=[], empty_since=None)
 
 
 def kept_access(channel: Channel, *, source: str, base_url: str) -> dict[str, str]:

@@ -4,14 +4,17 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from django.db.models import Q
+import structlog
+from django.db.models import F, Q
 from django.utils import timezone
 
 from billing.models import BalancePoll, ChannelStatus
 from billing.services.balances import Claim, Outcome, ask, claim, keep
+
+logger = structlog.get_logger(__name__)
 
 AT_ONCE = 32
 AT_ONCE_EACH_HOST = 4
@@ -45,6 +48,8 @@ def ask_due(*, at: datetime) -> int:
 
     :returns: how many were asked
     """
+    if BalancePoll.objects.filter(claimed_until__gt=at, due_at__lte=at).count() >= AT_ONCE_EACH_HOST:
+        return 0  # a round is under way: another one would ask the same hosts, and keep another worker busy
     due = BalancePoll.objects.filter(
         Q(claimed_until__isnull=True) | Q(claimed_until__lte=at), due_at__lte=at, channel__status__in=_ASKED
     )
@@ -83,6 +88,17 @@ def _ask_all(channels: Sequence[tuple[int, str]], *, is_due: bool = True) -> int
             future = done.pop()  # one at a time, so that another one is asked while this answer is kept
             host, mine = asking.pop(future)
             the_round.busy[host] -= 1
-            keep(mine, future.result(), at=timezone.now())
+            _keep(mine, future)
             asked += 1
     return asked
+
+
+def _keep(mine: Claim, asked: Future[Outcome]) -> None:
+    """Keep an answer; whatever is wrong with it must not take the others with it."""
+    try:
+        keep(mine, asked.result(), at=timezone.now())
+    except Exception:
+        logger.exception("billing.balance_not_kept", channel_id=mine.channel.pk)
+        later = timezone.now() + timedelta(minutes=mine.channel.balance_minutes)
+        mine_still = BalancePoll.objects.filter(pk=mine.channel.pk, claimed_until=mine.until)
+        mine_still.update(due_at=later, claimed_until=None, failures=F("failures") + 1)

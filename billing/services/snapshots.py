@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from django.db.models import Max
-
-from billing.models import BalanceKind, BalanceSnapshot
+from billing.models import BalanceKind, BalancePoll, BalanceSnapshot
 
 NEAR_LIMIT = Decimal("0.95")
 """From this share of a limit on, calls go to other channels first."""
 
 
 def newest_snapshots(channel_ids: Sequence[int] | None = None) -> list[BalanceSnapshot]:
-    """The newest snapshot of each channel, kind and currency; of all channels if none are named."""
-    found = BalanceSnapshot.objects.all()
+    """What each provider told last, of each kind and currency; of all channels if none are named."""
+    polls = BalancePoll.objects.all()
     if channel_ids is not None:
-        found = found.filter(channel__in=channel_ids)
-    newest = found.values("channel", "kind", "currency").annotate(newest=Max("pk")).values("newest")
-    return list(BalanceSnapshot.objects.filter(pk__in=newest).order_by("pk"))
+        polls = polls.filter(pk__in=channel_ids)
+    keys = [key for told in polls.values_list("told", flat=True) for key in told]
+    return list(BalanceSnapshot.objects.filter(pk__in=keys).defer("raw").order_by("pk"))
 
 
 def has_money(snapshots: Sequence[BalanceSnapshot]) -> bool | None:
@@ -32,10 +30,11 @@ def has_money(snapshots: Sequence[BalanceSnapshot]) -> bool | None:
 
 
 def empty_kind(snapshots: Sequence[BalanceSnapshot]) -> BalanceKind | None:
-    """Of what there is nothing left, in any currency."""
+    """Of what there is nothing left: of money in any currency, of a limit in one."""
     for kind in BalanceKind:
         of_kind = [snapshot.has_money for snapshot in snapshots if snapshot.kind == kind]
-        if of_kind and not any(money is not False for money in of_kind):
+        is_used_up = any if kind == BalanceKind.SPEND else all  # a limit of one currency is enough
+        if of_kind and is_used_up(money is False for money in of_kind):
             return kind
     return None
 

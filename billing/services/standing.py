@@ -49,9 +49,11 @@ def note_failure(
 def note_answer(poll: BalancePoll, snapshots: Sequence[BalanceSnapshot], *, at: datetime) -> None:
     """The provider answered: ask again in due time, and disable or enable the channel if that follows.
 
-    :param snapshots: the newest of each kind and currency
+    :param snapshots: what it told, of each kind and currency
     """
-    poll.failures, poll.error, poll.is_refused, poll.answered_at = 0, "", False, at
+    poll.failures, poll.error, poll.is_refused = 0, "", False
+    if snapshots:
+        poll.answered_at = at
     kind = empty_kind([row for row in snapshots if not (row.is_weak or row.is_estimated)])
     if kind is None:
         poll.empty_since = None

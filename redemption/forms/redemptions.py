@@ -1,13 +1,13 @@
 """Finding redemptions."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.translation import gettext_lazy as _
 
-from oneapi_admin.lib.days import midnight
+from oneapi_admin.lib.days import end_of, midnight
 
 _YEARS = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
 """Days that all time zones and both databases can do something with."""
@@ -30,5 +30,5 @@ class RedemptionFilterForm(forms.Form):
             "redeemer": data["user"],
             "batch_id": data["batch"],
             "since": since and midnight(since),
-            "until": until and midnight(until + timedelta(days=1)),
+            "until": until and end_of(until),
         }

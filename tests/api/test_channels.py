@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from billing.models import BalanceSnapshot, Channel, ConfigVersion
 from billing.services import balances, channel_test
+from tests import factories
 from tests.api.conftest import Program
 from tests.factories import NOON, make_admin, make_channel, make_root, make_user
 from tests.sandbox.server import SandboxServer, start_sandbox
@@ -35,9 +36,7 @@ def channel_of(sandbox: SandboxServer, **fields: Any) -> Channel:
 
 
 def make_snapshot(channel: Channel, **fields: Any) -> BalanceSnapshot:
-    return BalanceSnapshot.objects.create(
-        **{"channel": channel, "kind": "balance", "remaining": Decimal("1.5"), "created_at": NOON, **fields}
-    )
+    return factories.make_snapshot(**{"channel": channel, "remaining": Decimal("1.5"), **fields})
 
 
 def fields_of(answer) -> list[str]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.access_tokens import create_access_token
-from billing.models import BalanceSnapshot, BulkTopUp, Proposal, Reconciliation, UsageRecord
+from billing.models import BulkTopUp, Proposal, Reconciliation, UsageRecord
 from billing.services import webhooks
 from billing.services.accounts import top_up
 from billing.services.acts import TopUp as TopUpAct
@@ -34,6 +34,7 @@ from tests.factories import (
     make_batch,
     make_channel,
     make_root,
+    make_snapshot,
     make_token,
     make_user,
     make_webhook,
@@ -179,8 +180,7 @@ def compared() -> Reconciliation:
     """An interval of a channel."""
     channel = make_channel()
     first, last = (
-        BalanceSnapshot.objects.create(channel=channel, kind="balance", remaining=left, created_at=NOON)
-        for left in (2, 1)
+        make_snapshot(channel=channel, kind="balance", remaining=left, created_at=NOON) for left in (2, 1)
     )
     row = reconcile(channel=channel, first=first, last=last, at=NOON)
     assert row is not None

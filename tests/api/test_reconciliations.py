@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from billing.models import BalanceSnapshot, Channel, Reconciliation
+from billing.models import Channel, Reconciliation
 from billing.services.reconciling import reconcile
-from tests.factories import NOON, make_admin, make_channel
+from tests.factories import NOON, make_admin, make_channel, make_snapshot
 
 pytestmark = pytest.mark.django_db
 
 
 def compared(channel: Channel, *, left: str = "8", metered: int = 10**9, minutes: int = 10) -> Reconciliation:
     first, last = (
-        BalanceSnapshot.objects.create(channel=channel, kind="balance", **fields)
+        make_snapshot(channel=channel, kind="balance", **fields)
         for fields in (
             {"remaining": Decimal(10), "created_at": NOON},
             {

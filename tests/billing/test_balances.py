@@ -1,6 +1,7 @@
 """What providers say they hold, from a real sandbox, and what is kept of it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from accounts.models import AuditEvent
 from billing import tasks
 from billing.models import BalancePoll, BalanceSnapshot, Channel, ChannelTotals, Hold
 from billing.services import balances, calls, channels
+from billing.services.snapshots import has_money, newest_snapshots
 from billing.upstream.balances.errors import BalanceRefusedError, BalanceUnavailableError
 from tests.billing.upstream.balances.provider import Answering, Provider, providing
 from tests.factories import NOON, account_of, admit_request, make_admin, make_channel, make_token, make_user
@@ -143,7 +145,7 @@ def test_one_that_fails_again_and_again_is_asked_later_and_later() -> None:
         waits.append((poll_of(channel).due_at - NOON) / timedelta(minutes=10))
 
     for number, wait in enumerate(waits):
-        assert 0.9 <= wait / min(2**number, 36) <= 1.1, waits
+        assert 0.89 < wait / min(2**number, 36) < 1.11, waits
     assert len(set(waits[6:])) > 1, "they do not come back at the same moment"
 
 
@@ -226,7 +228,7 @@ def test_what_calls_cost_is_taken_off_a_balance_that_was_entered_by_hand() -> No
     assert AuditEvent.objects.filter(action="channel.balance_entered", subject_id=channel.pk).count() == 1
 
 
-def test_what_is_entered_again_is_compared_with_what_was_calculated() -> None:
+def test_what_is_entered_again_is_compared_with_what_was_entered_before() -> None:
     channel = make_channel(balance_source="manual")
     enter(channel, "20")
     spend(channel, 2 * 10**9)
@@ -235,7 +237,7 @@ def test_what_is_entered_again_is_compared_with_what_was_calculated() -> None:
     enter(channel, "17.5", minutes=20)
 
     row = channel.reconciliations.get()
-    assert (row.taken, row.metered, row.drift, row.status) == (Decimal("0.5"), 0, Decimal("0.5"), "drift")
+    assert (row.taken, row.metered, row.drift, row.status) == (Decimal("2.5"), 2, Decimal("0.5"), "drift")
 
 
 def test_nothing_is_known_before_a_balance_is_entered() -> None:
@@ -245,6 +247,76 @@ def test_nothing_is_known_before_a_balance_is_entered() -> None:
         read(channel)
 
     assert poll_of(channel).failures == 0
+
+
+def test_a_balance_in_a_currency_without_a_rate_is_not_entered() -> None:
+    channel = make_channel(balance_source="manual")
+
+    with pytest.raises(balances.CurrencyWithoutRateError):
+        balances.enter_balance(
+            actor=make_admin(), channel=channel, remaining=Decimal(5), currency="CNY", at=NOON
+        )
+
+    assert not BalanceSnapshot.objects.exists()
+    assert poll_of(channel).claimed_until is None
+
+
+# --- Another account ---------------------------------------------------------------------------
+
+
+def edit(channel: Channel, *, key: str = "", **changes: Any) -> None:
+    channel.refresh_from_db()
+    settings = replace(channels.ChannelSettings.of(channel), **changes)
+    channels.update_channel(actor=make_admin(), channel=channel, settings=settings, key=key)
+
+
+def test_what_another_source_told_counts_no_more(sandbox: SandboxServer) -> None:
+    sandbox.set_account(balance_usd="0")
+    channel = channel_of(sandbox, balance_source="one_api_token")
+    assert read(channel).has_money is False
+    sandbox.set_account(balance_usd="50")
+
+    edit(channel, balance_source="sandbox")
+    unknown = newest_snapshots([channel.pk])
+    read(channel, minutes=1)
+
+    assert unknown == []
+    assert [row.kind for row in newest_snapshots([channel.pk])] == ["balance"]
+    assert has_money(newest_snapshots([channel.pk])) is True
+
+
+def test_two_accounts_are_not_compared_with_one_another(sandbox: SandboxServer) -> None:
+    channel = channel_of(sandbox)
+    read(channel)
+    sandbox.set_account(balance_usd="1")
+
+    edit(channel, key=KEY)
+    read(channel, minutes=1)
+    sandbox.set_account(balance_usd="0.5")
+    read(channel, minutes=2)
+
+    assert channel.reconciliations.count() == 1
+
+
+def test_an_edit_of_other_things_keeps_what_is_known(sandbox: SandboxServer) -> None:
+    channel = channel_of(sandbox)
+    known = read(channel)
+
+    edit(channel, name="renamed")
+
+    assert newest_snapshots([channel.pk]) == [known]
+
+
+def test_what_the_account_before_an_edit_says_is_not_heard(sandbox: SandboxServer) -> None:
+    channel = channel_of(sandbox)
+    mine = balances.claim(channel_id=channel.pk, at=NOON)
+    assert mine is not None
+    told = balances.ask(mine, at=NOON)
+
+    edit(channel, key="sk-of-another-account-01")
+
+    assert balances.keep(mine, told, at=NOON) == []
+    assert not BalanceSnapshot.objects.exists()
 
 
 # --- Jobs --------------------------------------------------------------------------------------

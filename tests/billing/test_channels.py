@@ -10,7 +10,7 @@ from billing.models import BalanceSnapshot, Channel, ChannelTotals, ConfigVersio
 from billing.services import channels
 from billing.services.calls import settle
 from billing.services.channels import ChannelSettings
-from tests.factories import NOON, make_channel, make_token, make_user, settlement
+from tests.factories import NOON, make_channel, make_snapshot, make_token, make_user, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KEY = "sk-upstream-secret-0001"
@@ -201,7 +201,7 @@ def test_a_deleted_channel_goes_with_its_key_and_balances_and_its_usage_stays() 
     channel = make_channel(name="gone")
     made = make_token(make_user(balance=100))
     settle(settlements=[settlement(made, channel, quota=20)], at=NOON)
-    BalanceSnapshot.objects.create(channel=channel, kind="balance", remaining=1, created_at=NOON)
+    make_snapshot(channel=channel, kind="balance", remaining=1, created_at=NOON)
 
     channels.delete_channel(actor=None, channel=channel)
 

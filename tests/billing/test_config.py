@@ -5,18 +5,18 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from billing.models import BalanceSnapshot, Channel, ConfigVersion
+from billing.models import Channel, ConfigVersion
 from billing.services import channels
 from billing.services.config import bump_version, load_config
 from billing.services.snapshots import newest_snapshots
 from relay.planning import ConfigCache, StaleConfigError
-from tests.factories import NOON, make_channel, make_request_price, make_token_price
+from tests.factories import NOON, make_channel, make_request_price, make_snapshot, make_token_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def snapshot(channel, remaining, kind="balance", **fields) -> None:
-    BalanceSnapshot.objects.create(
+    make_snapshot(
         channel=channel,
         kind=kind,
         remaining=None if remaining is None else Decimal(remaining),

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import DataError, connection
 from django.utils import timezone
 
 from billing import tasks
 from billing.models import BalancePoll, BalanceSnapshot, Channel
 from billing.services import channels, polling
-from billing.services.balances import CLAIMED_FOR
+from billing.services.balances import CLAIMED_FOR, Claim
 from tests.factories import make_admin, make_channel
 from tests.support.balance_site import Site, balance_site
 
@@ -95,6 +95,37 @@ def test_one_that_fails_does_not_stop_the_others(site: Site) -> None:
 
     assert [snapshot.channel for snapshot in BalanceSnapshot.objects.all()] == [asked]
     assert list(BalancePoll.objects.order_by("pk").values_list("failures", flat=True)) == [1, 0]
+
+
+def test_one_whose_answer_cannot_be_kept_does_not_stop_the_others_either(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison, *others = make_channels(site, 1, 2, 3)
+    keep = polling.keep
+
+    def keep_or_fail(mine: Claim, *arguments: object, **options: object) -> list[BalanceSnapshot]:
+        if mine.channel.pk == poison.pk:
+            raise DataError("out of range")
+        return keep(mine, *arguments, **options)
+
+    monkeypatch.setattr(polling, "keep", keep_or_fail)
+    make_due()
+
+    assert polling.ask_due(at=timezone.now()) == 3
+
+    assert {snapshot.channel for snapshot in BalanceSnapshot.objects.all()} == set(others)
+    poll = BalancePoll.objects.get(pk=poison.pk)
+    assert (poll.failures, poll.claimed_until) == (1, None)
+    assert poll.due_at > timezone.now() + timedelta(minutes=9)
+
+
+def test_no_second_round_begins_while_one_is_under_way(site: Site) -> None:
+    make_channels(site, *range(1, 7))
+    make_due()
+    asking = BalancePoll.objects.order_by("pk").values_list("pk", flat=True)[:4]
+    BalancePoll.objects.filter(pk__in=list(asking)).update(claimed_until=timezone.now() + CLAIMED_FOR)
+
+    assert polling.ask_due(at=timezone.now()) == 0
 
 
 def test_many_are_asked_at_once_but_no_host_by_more_than_four(site: Site) -> None:

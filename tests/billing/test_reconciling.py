@@ -9,7 +9,7 @@ import pytest
 from billing.models import BalanceSnapshot, Channel, Reconciliation
 from billing.services.rates import set_rate
 from billing.services.reconciling import drift_percent, reconcile
-from tests.factories import NOON, make_channel, make_root
+from tests.factories import NOON, make_channel, make_root, make_snapshot
 
 pytestmark = pytest.mark.django_db
 USD = 10**9
@@ -19,7 +19,7 @@ USD = 10**9
 def snapshot(channel: Channel, *, minutes: int = 0, **fields: Any) -> BalanceSnapshot:
     amounts = {name: Decimal(fields.pop(name)) for name in ("remaining", "used", "limit") if name in fields}
     usual = {"kind": "balance", "created_at": NOON + timedelta(minutes=minutes), "channel": channel}
-    return BalanceSnapshot.objects.create(**{**usual, **amounts, **fields})
+    return make_snapshot(**{**usual, **amounts, **fields})
 
 
 def interval(first: dict[str, Any], last: dict[str, Any], **channel: Any) -> Reconciliation | None:

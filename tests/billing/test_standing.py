@@ -124,6 +124,10 @@ def snapshot(kind: str, *, left: str | None = None, currency: str = "USD", **fie
         ([snapshot("spend", limit="10", used="9")], None),
         ([snapshot("spend", used="9")], None),
         ([snapshot("key_budget", is_unlimited=True)], True),
+        ([snapshot("balance", left="-3", is_usable=True)], True),
+        ([snapshot("balance", left="5", is_usable=False)], False),
+        ([snapshot("balance", is_usable=False)], None),
+        ([snapshot("spend", limit="9", used="9"), snapshot("spend", used="1", currency="EUR")], False),
     ],
 )
 def test_an_account_has_money_when_nothing_of_it_is_used_up(

@@ -112,7 +112,7 @@ def test_what_two_beats_ask_for_is_done_once(
         top_up(user, 500)
         wait_until(lambda: receiver.received)
         if app == FORGETFUL:  # the control: without claims the receiver is told again at once
-            wait_until(lambda: len(receiver.received) > 1)
+            wait_until(lambda: len(receiver.received) > 1, seconds=60)
             return
         wait_for_audits(4)
         assert WebhookDelivery.objects.get().status == "pending"

@@ -7,9 +7,9 @@ from django.urls import reverse
 
 from accounts.models import AccessToken, Token, User
 from accounts.services.access_tokens import create_access_token
-from billing.models import BalanceSnapshot, Channel, LedgerEntry, QuotaAccount
+from billing.models import Channel, LedgerEntry, QuotaAccount
 from redemption.models import RedemptionCode
-from tests.factories import NOON, make_batch, make_channel, make_token
+from tests.factories import NOON, make_batch, make_channel, make_snapshot, make_token
 
 OURS = [
     model for model in admin.site._registry if model._meta.app_label in {"accounts", "billing", "redemption"}
@@ -21,7 +21,7 @@ def secrets(root: User, person: User) -> dict[type[Any], list[str]]:
     """What no page may show, by the table that holds it."""
     make_token(person)
     create_access_token(actor=None, scopes=["read"], user=person, name="a script")
-    BalanceSnapshot.objects.create(channel=make_channel(), kind="balance", created_at=NOON)
+    make_snapshot(channel=make_channel(), kind="balance", created_at=NOON)
     make_batch(root, count=1)
     return {
         User: [person.password],

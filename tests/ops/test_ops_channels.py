@@ -6,8 +6,8 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from billing.models import BalanceSnapshot, Channel, ConfigVersion
-from tests.factories import make_channel, make_token_price
+from billing.models import Channel, ConfigVersion
+from tests.factories import make_channel, make_snapshot, make_token_price
 
 ENTERED = {
     "name": "OpenAI",
@@ -154,13 +154,11 @@ def test_the_list_costs_the_same_number_of_queries_however_long(
     admin_client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     def open_list() -> None:
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(11):
             admin_client.get(reverse("ops:channels"))
 
     def make_one() -> None:
-        BalanceSnapshot.objects.create(
-            channel=make_channel(), kind="balance", remaining=1, created_at=timezone.now()
-        )
+        make_snapshot(channel=make_channel(), kind="balance", remaining=1, created_at=timezone.now())
 
     make_one()
     open_list()
@@ -209,7 +207,10 @@ def test_the_fields_of_a_source_of_balances_come_with_it(admin_client: Client) -
     guessed = balance_fields(admin_client, base_url="https://api.openai.com/v1")
     chosen = balance_fields(admin_client, base_url="https://api.openai.com", balance_source="manual")
 
+    half_typed = balance_fields(admin_client, base_url="http://[abc")
+
     assert "By the base URL: OpenAI" in guessed
+    assert "By the base URL" in half_typed
     assert 'name="access_admin_key"' in guessed
     assert "access_admin_key" not in chosen
     assert "enter what its console says" in chosen

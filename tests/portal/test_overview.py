@@ -7,7 +7,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
-from billing.models import BalanceKind, BalanceSnapshot
+from billing.models import BalanceKind
 from billing.queries.overview import daily_use
 from billing.services import calls, channels
 from billing.services.calls import settle
@@ -18,6 +18,7 @@ from tests.factories import (
     make_admin,
     make_channel,
     make_root,
+    make_snapshot,
     make_token,
     make_user,
     settlement,
@@ -138,9 +139,7 @@ def test_both_quotas_and_their_errors_are_explained(console: Client) -> None:
 
 def test_an_ordinary_person_sees_no_amount_of_the_provider(console: Client) -> None:
     channel = make_channel(name="secret upstream")
-    BalanceSnapshot.objects.create(
-        channel=channel, kind=BalanceKind.BALANCE, remaining=Decimal("612.50"), created_at=NOON
-    )
+    make_snapshot(channel=channel, kind=BalanceKind.BALANCE, remaining=Decimal("612.50"), created_at=NOON)
 
     response = console.get(URL)
 
@@ -152,9 +151,7 @@ def test_an_ordinary_person_sees_no_amount_of_the_provider(console: Client) -> N
 def test_an_operator_sees_the_newest_amounts_and_unknown_is_not_zero(db: None) -> None:
     channel = make_channel()
     for amount in ("700", "612.5"):
-        BalanceSnapshot.objects.create(
-            channel=channel, kind=BalanceKind.BALANCE, remaining=Decimal(amount), created_at=NOON
-        )
+        make_snapshot(channel=channel, kind=BalanceKind.BALANCE, remaining=Decimal(amount), created_at=NOON)
     client = Client()
     client.force_login(make_admin())
 

@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from billing.models import Channel
+from billing.models import Channel, ChannelStatus
 from billing.queries.funds import Funds, funds_of
 from billing.services.polling import ask_channels
 
@@ -26,7 +26,8 @@ class Command(BaseCommand):
         if strangers := [str(key) for key in keys if key not in found]:
             raise CommandError(f"There is no channel {', '.join(strangers)}.")
         asked = ask_channels(keys or None)
-        rows = funds_of(list(found.values() or Channel.objects.order_by("pk")), at=timezone.now())
+        shown = list(found.values()) or Channel.objects.exclude(status=ChannelStatus.MANUALLY_DISABLED)
+        rows = funds_of(sorted(shown, key=lambda channel: channel.pk), at=timezone.now())
         for funds in rows:
             self.stdout.write(_line(funds))
         failed = sum(bool(funds.poll and funds.poll.error) for funds in rows)

@@ -150,6 +150,9 @@ def _send(claim: _Claim) -> _Outcome:
         error = _("The address cannot be read any more: add it again.")
     except (SMTPException, OSError) as exc:
         error = str(exc) or type(exc).__name__
+    except Exception as exc:  # whatever is wrong with one message must not have the others sent again
+        logger.exception("billing.alert_not_sent", message_id=str(claim.message_id))
+        error = type(exc).__name__
     return _Outcome(error[:255], timedelta(seconds=time.monotonic() - started))
 
 

@@ -68,14 +68,13 @@ def _period(snapshot: BalanceSnapshot) -> str:
 
 def _told(look: Look, rules: Sequence[AlertRule]) -> Iterator[tuple[Channel, _Snapshots]]:
     """The channels that were asked since the last look, and all that are new to a rule."""
-    added = BalanceSnapshot.objects.filter(pk__gt=look.snapshots.after).order_by("pk")
+    added = BalanceSnapshot.objects.filter(pk__gt=look.snapshots.after).values_list("channel", flat=True)
+    asked = {*added, *(snapshot.channel_id for snapshot in _new_to(rules))}
     by_channel: dict[int, list[BalanceSnapshot]] = defaultdict(list)
-    for snapshot in [*_new_to(rules), *added]:
+    for snapshot in newest_snapshots(list(asked)):  # all that is known: what is the same is not written again
         by_channel[snapshot.channel_id].append(snapshot)
     for channel in watched_channels().filter(pk__in=list(by_channel)):
-        snapshots = by_channel[channel.pk]
-        newest = max(snapshot.created_at for snapshot in snapshots)
-        yield channel, [snapshot for snapshot in snapshots if snapshot.created_at == newest]
+        yield channel, by_channel[channel.pk]
 
 
 def _new_to(rules: Sequence[AlertRule]) -> Iterable[BalanceSnapshot]:

@@ -72,7 +72,10 @@ ADAPTERS: Mapping[str, Adapter] = {
 
 def guess(base_url: str) -> str:
     """The code of the adapter that fits a channel's address; an unknown host is most likely a relay."""
-    host = urlsplit(base_url).hostname or ""
+    try:
+        host = urlsplit(base_url).hostname or ""
+    except ValueError:  # of an address that is none, while it is typed
+        host = ""
     for adapter in ADAPTERS.values():
         if any(host == known or (known[0] == "." and host.endswith(known)) for known in adapter.hosts):
             return adapter.code

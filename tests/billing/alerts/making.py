@@ -12,14 +12,13 @@ from billing.models import (
     AlertRule,
     AlertScope,
     BalanceKind,
-    BalanceSnapshot,
     Channel,
     LedgerEntry,
 )
 from billing.services import accounts, calls
 from billing.services.alerts import evaluating, rules
 from billing.services.alerts.kinds import KINDS
-from tests.factories import NOON, admit_request, make_admin, make_token, settlement
+from tests.factories import NOON, admit_request, make_admin, make_snapshot, make_token, settlement
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -79,4 +78,4 @@ def spend(
 
 def snapshot(channel: Channel, remaining: str | None = None, *, at: datetime = NOON, **fields: Any) -> None:
     values = {"kind": BalanceKind.BALANCE, "remaining": remaining and Decimal(remaining), **fields}
-    BalanceSnapshot.objects.create(channel=channel, created_at=at, **values)
+    make_snapshot(channel=channel, created_at=at, **values)
