@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 from tests.support.workers import worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
-COUNT = 300_000
+COUNT = 700_000
 ORDER = {"name": "spring", "quota": 500, "count": COUNT}
 
 

@@ -1,5 +1,7 @@
 """The product's worker, as a process that a test can kill."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,5 +28,5 @@ def worker(log: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         if process.poll() is None:
-            process.terminate()
-        process.wait(30)
+            os.killpg(process.pid, signal.SIGKILL)  # how it stops when asked to is for other tests
+        process.wait()
