@@ -1,5 +1,7 @@
 """Scheduled jobs with two beats where there should be one, and with Redis away for a while."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,12 +50,13 @@ def celery(server: ValkeyServer, log: Path, *command: str, app: str = PRODUCT) -
             env=environment(**settings, DATA_DIR=str(log.parent), C_FORCE_ROOT="true"),
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
     try:
         yield process
     finally:
-        process.terminate()
-        process.wait(30)
+        os.killpg(process.pid, signal.SIGKILL)  # how it stops when asked to is for other tests
+        process.wait()
 
 
 @pytest.fixture(scope="module")

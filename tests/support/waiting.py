@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 60) -> None:
     """Return when the condition holds; fail when it still does not after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
