@@ -6,7 +6,6 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from bench import machine
+from bench.database import own_database
 from bench.report import table
-from tests.support import postgres, valkey
+from tests.support import postgres
 
 SCRIPT = Path(__file__).with_name("redeem.pgbench")
 CLIENTS, PROCESSES = 64, 2
@@ -251,25 +249,9 @@ def _database() -> Iterator[str]:
 
     :returns: the server's base URL
     """
-    server = postgres.start(postgres.DURABLE)
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as made:
-        made.execute("CREATE DATABASE codes")
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        os.environ.update(
-            DJANGO_SETTINGS_MODULE="oneapi_admin.settings",
-            DATABASE_URL=f"{server}/codes",
-            REDIS_URL=valkey.start(),
-            DATA_DIR=folder,
-            SECRET_KEY="a key for benchmarks only, long enough to be taken",
-            ALLOWED_HOSTS="127.0.0.1",
-        )
-        import django
-
-        django.setup()
-        from django.core.management import call_command
+    with own_database("codes") as server:
         from django.db import connection
 
-        call_command("migrate", verbosity=0)
         with connection.cursor() as cursor:
             for statement in _USERS.split(";"):
                 cursor.execute(statement)

@@ -2,21 +2,17 @@
 
 import argparse
 import math
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import psycopg
-
 from bench import machine
+from bench.database import own_database
 from bench.report import table
-from tests.support import postgres, valkey
 
 ASKS = 3
 """Requests that this kind of provider needs for a balance."""
@@ -35,7 +31,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.channels, options.hosts = 1, 64, 20
-    with _database(), _provider(options.seconds) as port:
+    with own_database("reconcile"), _provider(options.seconds) as port:
         _make_channels(options.channels, options.hosts, port)
         took = [_round(options.channels) for _ in range(options.rounds)]
     least = _least_seconds(options)
@@ -108,30 +104,6 @@ def _provider(seconds: float) -> Iterator[int]:
             yield int(process.stdout.readline())
         finally:
             process.stdin.close()
-
-
-@contextmanager
-def _database() -> Iterator[None]:
-    """A database of its own; sets the process's environment."""
-    server = postgres.start(postgres.DURABLE)
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as made:
-        made.execute("CREATE DATABASE reconcile")
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        os.environ.update(
-            DJANGO_SETTINGS_MODULE="oneapi_admin.settings",
-            DATABASE_URL=f"{server}/reconcile",
-            REDIS_URL=valkey.start(),
-            DATA_DIR=folder,
-            SECRET_KEY="a key for benchmarks only, long enough to be taken",
-            ALLOWED_HOSTS="127.0.0.1",
-        )
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        yield
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What is known of the money behind channels: the second quota."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ from billing.models import (
     ReconciliationStatus,
 )
 from billing.services.reconciling import percent_of
-from billing.services.snapshots import has_money, newest_snapshots
+from billing.services.snapshots import has_money, newest_snapshots, told_snapshots
 from billing.upstream.balances.providers.manual import Manual
 from billing.upstream.balances.registry import ADAPTERS
 
@@ -135,9 +135,9 @@ class Funds:
 
 def funds_of(channels: Sequence[Channel], *, at: datetime) -> list[Funds]:
     """The money behind channels, in their order, in three queries."""
-    keys = [channel.pk for channel in channels]
-    snapshots, reconciliations = snapshots_of(keys), newest_reconciliations(keys)
-    polls = BalancePoll.objects.in_bulk(keys)
+    polls = BalancePoll.objects.in_bulk([channel.pk for channel in channels])
+    told = [key for poll in polls.values() for key in poll.told]
+    snapshots, reconciliations = _by_channel(told_snapshots(told)), _reconciliations(told)
     return [
         Funds(
             channel=channel,
@@ -152,15 +152,18 @@ def funds_of(channels: Sequence[Channel], *, at: datetime) -> list[Funds]:
 
 def snapshots_of(channel_ids: Sequence[int]) -> Mapping[int, list[BalanceSnapshot]]:
     """The newest snapshots of channels, one for each kind and currency."""
+    return _by_channel(newest_snapshots(channel_ids))
+
+
+def _by_channel(snapshots: Iterable[BalanceSnapshot]) -> Mapping[int, list[BalanceSnapshot]]:
     found = defaultdict[int, list[BalanceSnapshot]](list)
-    for snapshot in newest_snapshots(channel_ids):
+    for snapshot in snapshots:
         found[snapshot.channel_id].append(snapshot)
     return found
 
 
-def newest_reconciliations(channel_ids: Sequence[int]) -> dict[int, Reconciliation]:
+def _reconciliations(told: Sequence[int]) -> dict[int, Reconciliation]:
     """The interval of each channel that ends with what is known now; of several one with a drift."""
-    told = BalancePoll.objects.filter(pk__in=channel_ids).values_list("told", flat=True)
-    rows = Reconciliation.objects.filter(last__in=[key for keys in told for key in keys])
+    rows = Reconciliation.objects.filter(last__in=told)
     ranked = sorted(rows, key=lambda row: (row.status == ReconciliationStatus.DRIFT, row.pk))
     return {row.channel_id: row for row in ranked}

@@ -12,7 +12,6 @@ from django.utils.translation import gettext_lazy as _
 
 from billing import catalogue
 from billing.models import (
-    BalanceSnapshot,
     Channel,
     Reconciliation,
     ReconciliationStatus,
@@ -156,11 +155,6 @@ def chart(channel: Channel, *, kind: str, currency: str) -> dict[str, list[Any]]
         "metered": [_drawn(row.metered) for row in newest],
         "drift": [_drawn(row.drift) for row in newest],
     }
-
-
-def snapshots(channel: Channel) -> QuerySet[BalanceSnapshot]:
-    """What the provider said of a channel's account."""
-    return BalanceSnapshot.objects.filter(channel=channel).defer("raw")
 
 
 def csv_rows(found: QuerySet[Reconciliation]) -> Iterator[Sequence[object]]:

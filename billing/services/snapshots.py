@@ -14,7 +14,14 @@ def newest_snapshots(channel_ids: Sequence[int] | None = None) -> list[BalanceSn
     polls = BalancePoll.objects.all()
     if channel_ids is not None:
         polls = polls.filter(pk__in=channel_ids)
-    keys = [key for told in polls.values_list("told", flat=True) for key in told]
+    return told_snapshots([key for told in polls.values_list("told", flat=True) for key in told])
+
+
+def told_snapshots(keys: Sequence[int]) -> list[BalanceSnapshot]:
+    """Snapshots without the provider's answers.
+
+    :param keys: as ``BalancePoll.told`` names them
+    """
     return list(BalanceSnapshot.objects.filter(pk__in=keys).defer("raw").order_by("pk"))
 
 

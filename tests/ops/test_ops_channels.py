@@ -154,7 +154,7 @@ def test_the_list_costs_the_same_number_of_queries_however_long(
     admin_client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     def open_list() -> None:
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(9):
             admin_client.get(reverse("ops:channels"))
 
     def make_one() -> None:

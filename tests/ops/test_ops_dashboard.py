@@ -97,7 +97,7 @@ def test_the_page_costs_the_same_number_of_queries_however_much_there_is(
     root_client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     def open_page() -> None:
-        with django_assert_num_queries(24):
+        with django_assert_num_queries(22):
             root_client.get(URL)
 
     def make_more() -> None:

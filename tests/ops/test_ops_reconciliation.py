@@ -184,9 +184,9 @@ def test_the_list_takes_as_many_queries_for_many_channels(
     admin_client: Client, django_assert_num_queries
 ) -> None:
     compared(make_channel())
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(8):
         admin_client.get(LIST)
     for _ in range(3):
         compared(make_channel())
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(8):
         admin_client.get(LIST)
