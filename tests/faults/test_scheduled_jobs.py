@@ -1,9 +1,5 @@
 """Scheduled jobs with two beats where there should be one, and with Redis away for a while."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,36 +23,23 @@ from tests.factories import (
 )
 from tests.faults.books import broken, charged
 from tests.faults.callers import chat
-from tests.support.processes import ROOT, environment, web_processes
+from tests.support import workers
+from tests.support.processes import web_processes
 from tests.support.receiver import receiving
 from tests.support.valkey import private_server, url_of
 from tests.support.waiting import wait_until
+from tests.support.workers import PRODUCT, Process
 
-PRODUCT, FORGETFUL = "oneapi_admin", "tests.support.forgetful_celery"
+FORGETFUL = "tests.support.forgetful_celery"
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-Process = subprocess.Popen[bytes]
 
 
 @contextmanager
 def celery(server: ValkeyServer, log: Path, *command: str, app: str = PRODUCT) -> Iterator[Process]:
-    """A process of the worker or of beat, with a quick schedule; it is stopped at the end."""
-    settings = {"DJANGO_SETTINGS_MODULE": "tests.support.quick_settings", "REDIS_URL": url_of(server)}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "--quiet", "--app", app, *command, "--loglevel", "INFO"],
-            cwd=ROOT,
-            env=environment(**settings, DATA_DIR=str(log.parent), C_FORCE_ROOT="true"),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
+    """A process of the worker or of beat, with a quick schedule."""
+    env = {"DJANGO_SETTINGS_MODULE": "tests.support.quick_settings", "REDIS_URL": url_of(server)}
+    with workers.celery(log, *command, app=app, **env) as process:
         yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # how it stops when asked to is for other tests
-        process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The product's worker, as a process that a test can kill."""
+"""The product's Celery processes, which a test can kill."""
 
 import os
 import signal
@@ -10,14 +10,16 @@ from pathlib import Path
 
 from tests.support.processes import ROOT, environment
 
+PRODUCT = "oneapi_admin"
+Process = subprocess.Popen[bytes]
+
 
 @contextmanager
-def worker(log: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The product's, in a process group of its own, so that it can die with all of its processes."""
-    command = ["worker", "--concurrency", "1", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+def celery(log: Path, *command: str, app: str = PRODUCT, **env: str) -> Iterator[Process]:
+    """A worker or beat in a process group of its own, so that it can die with all of its processes."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "--quiet", "--app", "oneapi_admin", *command],
+            [sys.executable, "-m", "celery", "--quiet", "--app", app, *command, "--loglevel", "INFO"],
             cwd=ROOT,
             env=environment(DATA_DIR=str(log.parent), C_FORCE_ROOT="true", **env),
             stdout=output,
@@ -30,3 +32,11 @@ def worker(log: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)  # how it stops when asked to is for other tests
         process.wait()
+
+
+@contextmanager
+def worker(log: Path, **env: str) -> Iterator[Process]:
+    """A worker with one process for jobs."""
+    command = ("worker", "--concurrency", "1", "--without-gossip", "--without-mingle")
+    with celery(log, *command, **env) as process:
+        yield process
