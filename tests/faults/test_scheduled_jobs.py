@@ -52,9 +52,8 @@ def server() -> Iterator[ValkeyServer]:
 def beats(
     django_db_setup: None, server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Process]]:
-    """Two, which remember what they asked for in one file as on one machine."""
-    folder = tmp_path_factory.mktemp("beats")
-    logs = [folder / "first.log", folder / "second.log"]
+    """Two, each with a data folder of its own, as on two machines."""
+    logs = [tmp_path_factory.mktemp(name) / "beat.log" for name in ("first", "second")]
     with ExitStack() as stack:
         processes = [stack.enter_context(celery(server, log, "beat", "--pidfile=")) for log in logs]
         wait_until(lambda: all("Sending due task" in log.read_text() for log in logs), seconds=60)
