@@ -96,7 +96,7 @@ class Funds:
         """The worst of what is known."""
         newest = None if self.reconciliation is None else self.reconciliation.status
         found = {
-            MoneyState.EXHAUSTED: has_money(self.snapshots) is False,
+            MoneyState.EXHAUSTED: has_money(self.snapshots, at=self.at) is False,
             MoneyState.ERROR: self.poll is not None and self.poll.is_refused,
             MoneyState.DRIFT: newest == ReconciliationStatus.DRIFT,
             MoneyState.STALE: self.is_stale,
@@ -162,8 +162,13 @@ def _by_channel(snapshots: Iterable[BalanceSnapshot]) -> Mapping[int, list[Balan
     return found
 
 
-def _reconciliations(told: Sequence[int]) -> dict[int, Reconciliation]:
+def reconciliations_of(channel_ids: Sequence[int]) -> dict[int, Reconciliation]:
     """The interval of each channel that ends with what is known now; of several one with a drift."""
+    told = BalancePoll.objects.filter(pk__in=channel_ids).values_list("told", flat=True)
+    return _reconciliations([key for keys in told for key in keys])
+
+
+def _reconciliations(told: Sequence[int]) -> dict[int, Reconciliation]:
     rows = Reconciliation.objects.filter(last__in=told)
     ranked = sorted(rows, key=lambda row: (row.status == ReconciliationStatus.DRIFT, row.pk))
     return {row.channel_id: row for row in ranked}

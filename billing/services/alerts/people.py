@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 from django.db.models import Sum
 
@@ -13,6 +14,8 @@ from billing.services.alerts.levels import levels_of
 from billing.services.alerts.readings import Look, Reading
 from billing.services.alerts.times import AN_HOUR, hours_left
 from oneapi_admin.lib.quota import to_usd
+
+_SOME: Final = 1000
 
 
 def balances(_look: Look, user_ids: Sequence[int]) -> Iterator[Reading]:
@@ -67,9 +70,12 @@ def forecasts(look: Look, user_ids: Sequence[int]) -> Iterator[Reading]:
 
 
 def _last_before(since: datetime) -> int:
-    """The last call before a time: no other index leads from there to one account's calls."""
+    """A call before a time, after which all later ones are: no other index leads to one account's calls.
+
+    Of some, the one with the smallest id, since calls that were recovered late have large ones.
+    """
     before = UsageRecord.objects.filter(created_at__lt=since - timedelta(minutes=1))
-    return before.order_by("-created_at").values_list("pk", flat=True).first() or 0
+    return min(before.order_by("-created_at").values_list("pk", flat=True)[:_SOME], default=0)
 
 
 def _accounts(user_ids: Sequence[int]) -> Iterable[QuotaAccount]:

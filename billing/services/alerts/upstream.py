@@ -3,10 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models import QuerySet, Sum
 
 from billing.models import (
     AlertRule,
@@ -16,14 +15,14 @@ from billing.models import (
     BalanceSnapshot,
     Channel,
     ChannelStatus,
-    Reconciliation,
     ReconciliationStatus,
     UsageHourly,
 )
-from billing.queries.forecasts import channel_forecasts
-from billing.queries.rates import RateBook
+from billing.queries.forecasts import balance_forecasts
+from billing.queries.funds import reconciliations_of, snapshots_of
 from billing.services.alerts.readings import Look, Reading
 from billing.services.alerts.times import AN_HOUR, hour_of, hours_left, share_of_hour_before
+from billing.services.reconciling import percent_of
 from billing.services.snapshots import newest_snapshots
 
 _NANODOLLARS = 10**9
@@ -85,17 +84,16 @@ def _new_to(rules: Sequence[AlertRule]) -> Iterable[BalanceSnapshot]:
 
 
 def drifts(_look: Look, _rules: Sequence[AlertRule]) -> Iterator[Reading]:
-    """How far the provider and our metering are apart, in percent of what the provider took."""
-    newest = Reconciliation.objects.filter(channel=OuterRef("pk")).order_by("-pk").values("pk")[:1]
-    channels = watched_channels().annotate(newest=Subquery(newest))
-    found = Reconciliation.objects.in_bulk([one.newest for one in channels if one.newest is not None])
+    """How far provider and metering were apart in the newest interval, in percent of the larger side."""
+    channels = list(watched_channels())
+    newest = reconciliations_of([channel.pk for channel in channels])
     for channel in channels:
-        compared = found.get(channel.newest)
-        if compared is not None and compared.drift is not None and compared.taken is not None:
+        compared = newest.get(channel.pk)
+        if compared is not None and compared.drift is not None:
             is_drift = compared.status == ReconciliationStatus.DRIFT
             yield _of(
                 channel,
-                _percent(abs(compared.drift), abs(compared.taken)) if is_drift else Decimal(0),
+                abs(percent_of(compared) or Decimal(0)) if is_drift else Decimal(0),
                 drift=f"{compared.drift.normalize():f}",
                 currency=compared.currency,
             )
@@ -114,25 +112,10 @@ def forecasts(look: Look, rules: Sequence[AlertRule]) -> Iterator[Reading]:
     if not any(rule.scope == AlertScope.ALL_CHANNELS for rule in rules):
         channels = channels.filter(pk__in=[rule.channel_id for rule in rules if rule.channel_id])
     by_id = {channel.pk: channel for channel in channels}
-    expected = channel_forecasts(_left_usd(list(by_id), look.at), at=look.at)
+    expected = balance_forecasts(snapshots_of(list(by_id)), at=look.at)
     for channel_id, forecast in expected.items():
         if forecast is not None:
             yield _of(by_id[channel_id], hours_left(forecast.expected))
-
-
-def _left_usd(channel_ids: Sequence[int], at: datetime) -> dict[int, Decimal]:
-    """What accounts still hold, or else their keys' budgets, where it is known what it is worth."""
-    book, day = RateBook(), at.astimezone(UTC).date()
-    left: dict[tuple[int, str], Decimal] = defaultdict(Decimal)
-    for snapshot in newest_snapshots(channel_ids):
-        rate = book.rate_on(snapshot.currency, day)
-        if snapshot.left is not None and rate is not None and not snapshot.is_unlimited:
-            left[snapshot.channel_id, snapshot.kind] += snapshot.left / rate
-    budgets, held = (
-        {channel_id: usd for (channel_id, kind), usd in left.items() if kind == wanted}
-        for wanted in (BalanceKind.KEY_BUDGET, BalanceKind.BALANCE)
-    )
-    return {**budgets, **held}
 
 
 # --- How calls go -----------------------------------------------------------------------------

@@ -173,8 +173,9 @@ def test_the_cost_of_a_users_last_hour_recovers_though_nothing_happens() -> None
     user = make_user(balance=100 * USD)
     make_rule(AlertKind.COST_PER_HOUR, "2", scope=AlertScope.ALL_USERS)
     evaluate()
-    spend(user, USD, at=NOON - 70 * MINUTE)
+    spend(user, USD, at=NOON - 75 * MINUTE)
     spend(user, 3 * USD, at=NOON - 50 * MINUTE)
+    spend(user, USD, at=NOON - 70 * MINUTE)  # recovered late
     evaluate(NOON)
     assert raised() == [(user.username, "2", "3")]
 
