@@ -48,6 +48,7 @@ class BalanceSnapshot(models.Model):
     raw = models.TextField(blank=True)
     """The provider's answers, without secrets; of several snapshots at once, with the first."""
     created_at = models.DateTimeField()
+    """When the provider was asked, which is also when ``metered`` was read."""
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["channel", "-id"], name="balance_snapshot_by_channel")]

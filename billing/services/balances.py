@@ -71,6 +71,8 @@ class Claim:
     source: str
     metered: int
     """What its calls had cost before it was asked, in billionths of a US dollar."""
+    at: datetime
+    """When it was given."""
     until: datetime
 
     @property
@@ -164,7 +166,7 @@ def claim(*, channel_id: int, at: datetime, is_due: bool = False) -> Claim | Non
     totals = ChannelTotals.objects.select_related("channel").filter(pk=channel_id).first()
     if totals is None:
         return None
-    return Claim(totals.channel, totals.channel.source_of_balance, totals.upstream_cost, until)
+    return Claim(totals.channel, totals.channel.source_of_balance, totals.upstream_cost, at, until)
 
 
 def ask(claim: Claim, *, at: datetime) -> Outcome:
@@ -206,7 +208,7 @@ def keep(claim: Claim, outcome: Outcome, *, at: datetime) -> list[BalanceSnapsho
                 reconciling.reconcile(channel=channel, first=earlier, last=snapshot, at=at)
         mine.told = [row.pk for row in kept]
         standing.note_answer(mine, kept, at=at)
-        if _routing(before) != _routing(kept):
+        if _routing(before, at) != _routing(kept, at):
             bump_version()
     return kept
 
@@ -216,13 +218,13 @@ def _snapshots(
 ) -> list[BalanceSnapshot]:
     if not told.readings and claim.source == Manual.code:
         return _drawn_down(claim, before, at)
-    rows = [_snapshot(claim, reading, at) for reading in told.readings]
+    rows = [_snapshot(claim, reading) for reading in told.readings]
     for row in rows[:1]:
         row.raw = told.raw
     return rows
 
 
-def _snapshot(claim: Claim, reading: Reading, at: datetime) -> BalanceSnapshot:
+def _snapshot(claim: Claim, reading: Reading) -> BalanceSnapshot:
     amounts = {name: _rounded(getattr(reading, name)) for name in _AMOUNTS}
     return BalanceSnapshot(
         channel=claim.channel,
@@ -236,7 +238,7 @@ def _snapshot(claim: Claim, reading: Reading, at: datetime) -> BalanceSnapshot:
         is_usable=reading.is_usable,
         is_weak=reading.is_weak,
         metered=claim.metered,
-        created_at=at,
+        created_at=claim.at,
         **amounts,
     )
 
@@ -250,7 +252,7 @@ def _drawn_down(claim: Claim, before: Iterable[BalanceSnapshot], at: datetime) -
         cost = reconciling.in_currency(claim.metered - row.metered, row.currency, at=at)
         if cost is not None:
             reading = Reading(kind=row.kind, currency=row.currency, remaining=row.remaining - cost)  # type: ignore[arg-type]
-            rows.append(_snapshot(claim, reading, at))
+            rows.append(_snapshot(claim, reading))
             rows[-1].is_estimated = True
     return rows
 
@@ -283,10 +285,10 @@ def _kept(snapshot: BalanceSnapshot, before: BalanceSnapshot | None) -> BalanceS
 _UNTOLD = ("id", "raw", "created_at")
 
 
-def _routing(snapshots: Iterable[BalanceSnapshot]) -> tuple[bool | None, bool]:
+def _routing(snapshots: Iterable[BalanceSnapshot], at: datetime) -> tuple[bool | None, bool]:
     """What the relay goes by."""
     rows = list(snapshots)
-    return has_money(rows), is_near_limit(rows)
+    return has_money(rows, at=at), is_near_limit(rows)
 
 
 def _rounded(amount: Decimal | None) -> Decimal | None:

@@ -10,6 +10,7 @@ import structlog
 from cryptography.fernet import InvalidToken
 from django.db import connection, transaction
 from django.db.models import F, Max, QuerySet
+from django.utils import timezone
 
 from billing import catalogue
 from billing.models import BalanceSnapshot, Channel, ConfigVersion, GroupPrice, ModelPrice
@@ -101,7 +102,7 @@ def load_config() -> Config:
     The version comes first: what is changed meanwhile may be in the rest already, and the next
     call, which sees a higher version, reads everything again.
     """
-    version = current_version()
+    version, now = current_version(), timezone.now()
     channels = list(Channel.objects.order_by("pk"))
     balances = defaultdict[int, list[BalanceSnapshot]](list)
     for snapshot in newest_snapshots():
@@ -110,7 +111,7 @@ def load_config() -> Config:
     groups = list(current_group_prices())
     return Config(
         version=version,
-        routes=tuple(_routes(channels, balances)),
+        routes=tuple(_routes(channels, balances, now)),
         known_models=frozenset(model for channel in channels for model in channel.models),
         operator_rates={price.model: operator_rate(price) for price in prices},
         multipliers={group.group: group.multiplier for group in groups},
@@ -143,18 +144,18 @@ def operator_rate(price: ModelPrice) -> Rate:
 
 
 def _routes(
-    channels: Iterable[Channel], balances: Mapping[int, Sequence[BalanceSnapshot]]
+    channels: Iterable[Channel], balances: Mapping[int, Sequence[BalanceSnapshot]], at: datetime
 ) -> Iterator[Route]:
     """The enabled channels; one whose key cannot be read must not take the others with it."""
     for channel in channels:
         if channel.is_enabled:
             try:
-                yield _route(channel, balances.get(channel.pk, ()))
+                yield _route(channel, balances.get(channel.pk, ()), at)
             except InvalidToken:
                 logger.exception("billing.channel_key_unreadable", channel_id=channel.pk)
 
 
-def _route(channel: Channel, balances: Sequence[BalanceSnapshot]) -> Route:
+def _route(channel: Channel, balances: Sequence[BalanceSnapshot], at: datetime) -> Route:
     return Route(
         channel_id=channel.pk,
         name=channel.name,
@@ -166,6 +167,6 @@ def _route(channel: Channel, balances: Sequence[BalanceSnapshot]) -> Route:
         priority=channel.priority,
         weight=channel.weight,
         cost_multiplier=channel.cost_multiplier,
-        has_money=has_money(balances),
+        has_money=has_money(balances, at=at),
         is_near_limit=is_near_limit(balances),
     )

@@ -1,6 +1,7 @@
 """What the newest statements of providers say about their accounts."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from billing.models import BalanceKind, BalancePoll, BalanceSnapshot
@@ -25,21 +26,25 @@ def told_snapshots(keys: Sequence[int]) -> list[BalanceSnapshot]:
     return list(BalanceSnapshot.objects.filter(pk__in=keys).defer("raw").order_by("pk"))
 
 
-def has_money(snapshots: Sequence[BalanceSnapshot]) -> bool | None:
+def has_money(snapshots: Sequence[BalanceSnapshot], *, at: datetime) -> bool | None:
     """Whether an account can pay for calls, by its newest snapshots of each kind and currency.
 
     :returns: None when nothing is known; a spend limit with room left says nothing of the account
     """
-    if empty_kind(snapshots) is not None:
+    if empty_kind(snapshots, at=at) is not None:
         return False
     told = [snapshot for snapshot in snapshots if snapshot.kind != BalanceKind.SPEND]
     return True if any(snapshot.has_money for snapshot in told) else None
 
 
-def empty_kind(snapshots: Sequence[BalanceSnapshot]) -> BalanceKind | None:
-    """Of what there is nothing left: of money in any currency, of a limit in one."""
+def empty_kind(snapshots: Sequence[BalanceSnapshot], *, at: datetime) -> BalanceKind | None:
+    """Of what there is nothing left: of money in any currency, of a limit in one.
+
+    What was used up in a period that is over says nothing of the next one.
+    """
+    valid = [one for one in snapshots if one.resets_at is None or one.resets_at > at]
     for kind in BalanceKind:
-        of_kind = [snapshot.has_money for snapshot in snapshots if snapshot.kind == kind]
+        of_kind = [snapshot.has_money for snapshot in valid if snapshot.kind == kind]
         is_used_up = any if kind == BalanceKind.SPEND else all  # a limit of one currency is enough
         if of_kind and is_used_up(money is False for money in of_kind):
             return kind

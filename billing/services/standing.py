@@ -15,7 +15,7 @@ from billing.models import (
     DisabledReason,
 )
 from billing.services.channels import change_status
-from billing.services.snapshots import empty_kind
+from billing.services.snapshots import empty_kind, told_snapshots
 from billing.upstream.balances.errors import BalanceRefusedError, BalanceUnavailableError
 
 logger = structlog.get_logger(__name__)
@@ -35,7 +35,10 @@ _REASONS = {
 def note_failure(
     poll: BalancePoll, error: BalanceUnavailableError | BalanceRefusedError, *, is_refused: bool, at: datetime
 ) -> None:
-    """The provider told nothing: what it said last stays, and it is asked again later and later."""
+    """The provider told nothing: what it said last stays, and it is asked again later and later.
+
+    A limit that was used up in a period that is over holds no longer, whoever could not be asked.
+    """
     poll.failures = min(poll.failures + 1, 1000)
     poll.error, poll.is_refused = str(error)[:500], is_refused
     wait = _interval(poll.channel) * 2 ** min(poll.failures - 1, 10)
@@ -43,6 +46,9 @@ def note_failure(
         wait = max(wait, timedelta(hours=1))
     asked_for = getattr(error, "retry_after_s", None)
     _ask_again(poll, max(min(wait, _LONGEST_WAIT), timedelta(seconds=asked_for or 0)), at)
+    used_up = [row for row in told_snapshots(poll.told) if row.has_money is False]
+    if used_up and empty_kind(used_up, at=at) is None:
+        _enable(poll.channel)
     logger.warning("billing.balance_not_read", channel_id=poll.pk, reason=poll.error, failures=poll.failures)
 
 
@@ -54,7 +60,7 @@ def note_answer(poll: BalancePoll, snapshots: Sequence[BalanceSnapshot], *, at: 
     poll.failures, poll.error, poll.is_refused = 0, "", False
     if snapshots:
         poll.answered_at = at
-    kind = empty_kind([row for row in snapshots if not (row.is_weak or row.is_estimated)])
+    kind = empty_kind([row for row in snapshots if not (row.is_weak or row.is_estimated)], at=at)
     if kind is None:
         poll.empty_since = None
         _ask_again(poll, _interval(poll.channel), at)

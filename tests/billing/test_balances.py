@@ -282,7 +282,7 @@ def test_what_another_source_told_counts_no_more(sandbox: SandboxServer) -> None
 
     assert unknown == []
     assert [row.kind for row in newest_snapshots([channel.pk])] == ["balance"]
-    assert has_money(newest_snapshots([channel.pk])) is True
+    assert has_money(newest_snapshots([channel.pk]), at=NOON) is True
 
 
 def test_two_accounts_are_not_compared_with_one_another(sandbox: SandboxServer) -> None:

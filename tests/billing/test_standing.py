@@ -7,11 +7,12 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import AuditEvent
-from billing.models import BalancePoll, BalanceSnapshot, Channel
+from billing.models import BalancePoll, BalanceSnapshot, Channel, ChannelStatus, DisabledReason
 from billing.services import balances, channels
 from billing.services.config import load_config
 from billing.services.snapshots import has_money, is_near_limit
-from tests.factories import NOON, make_admin, make_channel
+from billing.upstream.balances.errors import BalanceUnavailableError
+from tests.factories import NOON, make_admin, make_channel, make_snapshot
 from tests.sandbox.server import SandboxServer, start_sandbox
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +85,29 @@ def test_a_recharge_enables_it_again(sandbox: SandboxServer, channel: Channel) -
     assert len(load_config().routes) == 1
 
 
+def test_a_limit_of_a_period_that_is_over_holds_no_channel_back_though_nobody_can_be_asked(
+    sandbox: SandboxServer, channel: Channel
+) -> None:
+    month = NOON + timedelta(days=30)
+    used_up = {"kind": "spend", "limit": Decimal(10), "used": Decimal(10), "resets_at": month}
+    make_snapshot(channel=channel, **used_up)
+    channels.change_status(
+        actor=None,
+        channel_id=channel.pk,
+        status=ChannelStatus.AUTO_DISABLED,
+        reason=DisabledReason.SPEND_LIMIT,
+    )
+    Channel.objects.filter(pk=channel.pk).update(base_url="http://127.0.0.1:9")
+
+    seen = []
+    for at in (month - timedelta(seconds=1), month):
+        with pytest.raises(BalanceUnavailableError):
+            balances.refresh_balance(channel=Channel.objects.get(pk=channel.pk), at=at)
+        seen.append(Channel.objects.get(pk=channel.pk).status)
+
+    assert seen == ["auto_disabled", "enabled"]
+
+
 def test_a_channel_that_an_operator_disabled_is_left_alone(sandbox: SandboxServer, channel: Channel) -> None:
     channels.set_channel_status(actor=make_admin(), channel=channel, is_enabled=False)
     for second, balance in enumerate(["0", "0", "10"]):
@@ -133,7 +157,14 @@ def snapshot(kind: str, *, left: str | None = None, currency: str = "USD", **fie
 def test_an_account_has_money_when_nothing_of_it_is_used_up(
     snapshots: list[BalanceSnapshot], expected: bool | None
 ) -> None:
-    assert has_money(snapshots) is expected
+    assert has_money(snapshots, at=NOON) is expected
+
+
+def test_what_was_used_up_in_a_period_that_is_over_says_nothing() -> None:
+    used_up = snapshot("spend", limit="10", used="10", resets_at=NOON)
+
+    assert has_money([used_up], at=NOON - timedelta(seconds=1)) is False
+    assert has_money([used_up], at=NOON) is None
 
 
 @pytest.mark.parametrize(
