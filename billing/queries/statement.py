@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from accounts.models import User
 from billing.models import EntryKind, LedgerEntry, QuotaAccount, UsageRecord
 from billing.queries.ledger import with_reversals
-from billing.queries.usage import midnight
+from billing.queries.usage import last_moment, midnight
 from oneapi_admin.lib.quota import format_usd
 
 
@@ -173,5 +173,5 @@ def _matching(filters: StatementFilters, prefix: str = "") -> Q:
     if filters.since is not None:
         matching &= Q(**{f"{prefix}created_at__gte": midnight(filters.since)})
     if filters.until is not None:
-        matching &= Q(**{f"{prefix}created_at__lt": midnight(filters.until) + timedelta(days=1)})
+        matching &= Q(**{f"{prefix}created_at__lte": last_moment(filters.until)})
     return matching

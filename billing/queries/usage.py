@@ -68,6 +68,11 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
+def last_moment(day: date) -> datetime:
+    """When a UTC day ends."""
+    return datetime.combine(day, time.max, UTC)
+
+
 def with_refunds(calls: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
     """The same calls with their ``refunded_quota``: what was given back of their charges."""
     refunds = (
@@ -101,7 +106,7 @@ def usage_of(*, user: User, filters: UsageFilters) -> QuerySet[UsageRecord]:
     if filters.since is not None:
         wanted["created_at__gte"] = midnight(filters.since)
     if filters.until is not None:
-        wanted["created_at__lt"] = midnight(filters.until) + timedelta(days=1)
+        wanted["created_at__lte"] = last_moment(filters.until)
     return with_refunds(UsageRecord.objects.filter(**wanted))
 
 

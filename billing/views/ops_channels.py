@@ -82,8 +82,7 @@ def channel_edit(request: UserHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def channel_models(request: UserHttpRequest) -> HttpResponse:
     """The field of models for a form under way, filled with what the provider lists."""
-    pk = request.POST.get("channel", "")
-    channel = Channel.objects.filter(pk=int(pk)).first() if pk.isdecimal() else None
+    channel = _channel_of_form(request)
     form = ChannelForm(request.POST, channel=channel)
     form.keep_errors_of("base_url", "key")
     if not form.errors:
@@ -110,10 +109,16 @@ def channel_models(request: UserHttpRequest) -> HttpResponse:
 @require_POST
 def channel_balance_fields(request: UserHttpRequest) -> HttpResponse:
     """The fields of a form under way that belong to where the balance is read from."""
-    pk = request.POST.get("channel", "")
-    channel = Channel.objects.filter(pk=int(pk)).first() if pk.isdecimal() else None
+    channel = _channel_of_form(request)
     form = ChannelForm(initial=request.POST.dict(), channel=channel)
     return TemplateResponse(request, "ops/channel_form.html#balance", {"form": form, "channel": channel})
+
+
+def _channel_of_form(request: UserHttpRequest) -> Channel | None:
+    """The channel that a form under way is about; none while it is new."""
+    pk = request.POST.get("channel", "")
+    is_number = pk.isascii() and pk.isdecimal() and len(pk) <= 18
+    return Channel.objects.filter(pk=int(pk)).first() if is_number else None
 
 
 @operator_required

@@ -17,6 +17,7 @@ from billing.forecasting import Forecast, forecast_exhaustion
 from billing.models import BalanceSnapshot, Channel, QuotaAccount, UsageDaily, UsageHourly, UsageRecord
 from billing.queries import forecasts
 from billing.queries.rates import RateBook
+from billing.queries.reconciliations import calls_between
 from billing.services.calls import settle
 from billing.services.rates import set_rate
 from tests.factories import NOON, account_of, make_admin, make_channel, make_token, make_user, settlement
@@ -530,3 +531,7 @@ def test_no_query_reads_a_table_to_its_end(much: tuple[int, int]) -> None:
     assert read_whole(forecasts.farthest_call(person)) == []
     assert read_whole(forecasts.calls_by_hour(person, first=0)) == []
     assert read_whole(forecasts.days_of(person, at=NOON)) == []
+
+    found = calls_between(channel, NOON - timedelta(minutes=10), NOON).order_by("-pk")
+    assert "usage_record_by_time" in found.explain()
+    assert len(found) == 10

@@ -208,9 +208,11 @@ def test_the_fields_of_a_source_of_balances_come_with_it(admin_client: Client) -
     chosen = balance_fields(admin_client, base_url="https://api.openai.com", balance_source="manual")
 
     half_typed = balance_fields(admin_client, base_url="http://[abc")
+    mangled = [balance_fields(admin_client, channel=pk) for pk in ("9" * 5000, "٣", "-1", "one")]
 
     assert "By the base URL: OpenAI" in guessed
     assert "By the base URL" in half_typed
+    assert all("By the base URL" in text for text in mangled)
     assert 'name="access_admin_key"' in guessed
     assert "access_admin_key" not in chosen
     assert "enter what its console says" in chosen

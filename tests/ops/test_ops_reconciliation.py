@@ -34,7 +34,7 @@ def compared(channel: Channel, *, taken: str = "2", metered: str = "1", minutes:
 
 
 def call(channel: Channel, **fields: Any) -> None:
-    token = make_token(make_user(balance=10_000, username=f"user-{channel.pk}-{len(fields)}"))
+    token = make_token(make_user(balance=10_000))
     settle(settlements=[settlement(token, channel, quota=5, **fields)], at=NOON)
 
 
@@ -100,6 +100,8 @@ def test_an_interval_names_its_calls_and_likely_causes(admin_client: Client) -> 
     call(channel, usage_source="estimated", cached_tokens=5, created_at=NOON + timedelta(minutes=5))
     call(channel, created_at=NOON + timedelta(minutes=11), duration_ms=120_000)
     call(make_channel(), created_at=NOON + timedelta(minutes=5))
+    call(channel, created_at=NOON - timedelta(hours=1))  # recovered late
+    call(channel, created_at=NOON + timedelta(hours=1))
     row = compared(channel)
 
     answer = admin_client.get(reverse("ops:reconciliation-interval", args=[row.pk]))

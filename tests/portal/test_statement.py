@@ -106,6 +106,12 @@ def test_opening_in_out_and_closing_belong_together(console: Client, ann: User) 
     assert balances.balance == 4_999_932
 
 
+def test_the_days_before_and_after_all_others_are_days_too(console: Client, ann: User) -> None:
+    balances = console.get(URL, {"since": "0001-01-01", "until": "9999-12-31"}).context["balances"]
+
+    assert (balances.opening, balances.closing) == (0, 5_000_000)
+
+
 def test_a_day_without_movements_opens_and_closes_alike(console: Client, ann: User) -> None:
     balances = console.get(URL, {"since": "2027-01-01"}).context["balances"]
 

@@ -73,6 +73,7 @@ def test_estimated_and_overrun_calls_are_marked(console: Client, token: MadeToke
         ({"since": "2026-03-03"}, [4]),
         ({"until": "2026-03-02"}, [3, 2, 1]),
         ({"since": "2026-03-03", "until": "2026-03-03"}, [4]),
+        ({"since": "0001-01-01", "until": "9999-12-31"}, [4, 3, 2, 1]),
         ({}, [4, 3, 2, 1]),
     ],
 )
