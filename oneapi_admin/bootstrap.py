@@ -16,12 +16,13 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts.models import Role, User, all_scopes
 from accounts.services import access_tokens
 from accounts.services.tokens import TOKEN_PREFIX
 from billing.services import accounts, tokens
+from billing.services.alerts.usual import create_usual_rules
 from oneapi_admin import sandbox_channel
 from oneapi_admin.lib.secrets import TOKEN_KEY_LENGTH
 from oneapi_admin.supervisor.locks import file_lock
@@ -101,6 +102,8 @@ def _first_start(say: Say) -> None:
         )
     if settings.EMBEDDED_DATABASE:
         sandbox_channel.create()
+    with translation.override(settings.LANGUAGE_CODE):
+        create_usual_rules(actor=None, at=timezone.now())
     password = settings.ROOT_PASSWORD or secrets.token_urlsafe(15)
     try:
         root = accounts.create_user(

@@ -50,6 +50,20 @@ def test_nobody_else_can_read_what_the_first_start_wrote(first_start: tuple[Inst
     assert open_to_others == []
 
 
+def test_the_first_start_makes_the_usual_alert_rules_and_a_later_one_none(
+    installation: Installation,
+) -> None:
+    wanted = "SELECT kind FROM billing_alertrule WHERE owner_id IS NULL AND is_enabled"
+    first = installation.rows(wanted)
+    installation.shell(WHO + "AlertRule.objects.all().delete()")
+
+    installation.manage("bootstrap")
+
+    assert ("channel_disabled",) in first
+    assert ("audit_failed",) in first
+    assert installation.rows(wanted) == []
+
+
 def test_the_first_start_makes_the_sandbox_channel_with_priced_models(
     first_start: tuple[Installation, str],
 ) -> None:
