@@ -21,7 +21,8 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     parent, signal_number, lock, *command = sys.argv[1:]
-    signal.signal(int(signal_number), signal.SIG_DFL)
+    if int(signal_number) != signal.SIGKILL:  # which nobody can ignore
+        signal.signal(int(signal_number), signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
     if lock != "-":
