@@ -226,6 +226,10 @@ class Alert(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
     )
     """Whose quota it is about, if anybody's."""
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
+    )
+    """Whose rule it is; the operators' without one."""
     threshold = models.DecimalField(max_digits=20, decimal_places=6)
     episode = models.PositiveIntegerField()
     """1, 2, 3 …: recovery makes room for the next."""
@@ -256,6 +260,18 @@ class Alert(models.Model):
                 condition=models.Q(resolved_at__isnull=True),
             ),
             models.Index(fields=["user", "-id"], name="alert_by_user"),
+            models.Index(fields=["owner", "-id"], name="alert_by_owner"),
+            models.Index(
+                fields=["owner", "-id"],
+                name="alert_open_by_owner",
+                condition=models.Q(resolved_at__isnull=True),
+            ),
+            models.Index(fields=["rule", "-id"], name="alert_by_rule"),
+            models.Index(
+                fields=["rule", "-id"],
+                name="alert_open_by_rule",
+                condition=models.Q(resolved_at__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -275,6 +291,10 @@ class AlertDelivery(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
     )
     """Who gets a mail; else it is for a destination."""
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
+    )
+    """The alert's."""
     destination = models.ForeignKey(
         AlertDestination, on_delete=models.CASCADE, null=True, related_name="deliveries", db_index=False
     )
@@ -319,6 +339,8 @@ class AlertDelivery(models.Model):
                 condition=models.Q(next_attempt_at__isnull=False),
             ),
             models.Index(fields=["destination", "-id"], name="alert_delivery_log"),
+            models.Index(fields=["owner", "-id"], name="alert_delivery_by_owner"),
+            models.Index(fields=["owner", "status", "-id"], name="alert_delivery_by_status"),
             models.Index(fields=["created_at"], name="alert_delivery_by_time"),
         ]
 

@@ -52,6 +52,7 @@ class Begin:
             subject_id=self.reading.subject_id,
             subject_name=self.reading.subject_name[:128],
             user_id=self.reading.user_id,
+            owner_id=self.rule.owner_id,
             threshold=self.threshold,
             episode=self.episode,
             period=self.reading.period,
@@ -81,9 +82,19 @@ def write(changes: Iterable[Change], *, at: datetime) -> int:
     raised, waiting = 0, iter(changes)
     while portion := list(islice(waiting, _AT_ONCE)):
         with transaction.atomic():
+            begins = _still_meant([change for change in portion if isinstance(change, Begin)])
             _end({change.alert_id: change.value for change in portion if isinstance(change, End)}, at)
-            raised += _begin([change for change in portion if isinstance(change, Begin)], at)
+            raised += _begin(begins, at)
     return raised
+
+
+def _still_meant(begins: Sequence[Begin]) -> list[Begin]:
+    """Those of rules that nobody changed, disabled or deleted since they were read, nor will until this is
+    committed: whoever does so afterwards ends what is raised here."""
+    rules = AlertRule.objects.filter(pk__in={begin.rule.pk for begin in begins}, is_enabled=True)
+    locked = rules.order_by("pk").select_for_update(of=("self",), no_key=True)
+    meant = {rule.pk: rule.changed_at for rule in locked} if begins else {}
+    return [begin for begin in begins if meant.get(begin.rule.pk) == begin.rule.changed_at]
 
 
 def _end(values: dict[int, Decimal], at: datetime) -> None:
@@ -145,6 +156,7 @@ def _tell(alerts: Sequence[Alert], event: AlertEvent, at: datetime) -> None:
     deliveries = [
         AlertDelivery(
             alert=alert,
+            owner_id=alert.owner_id,
             event=event,
             next_attempt_at=due_at(alert.rule, severity=alert.severity, at=at),
             created_at=at,

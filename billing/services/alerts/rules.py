@@ -124,7 +124,7 @@ def update_rule(*, actor: User | None, rule: AlertRule, settings: RuleSettings, 
     if settings.kind != rule.kind:
         raise ValidationError({"kind": _("Make another rule for this.")})
     with transaction.atomic():
-        locked = AlertRule.objects.select_for_update(of=("self",)).get(pk=rule.pk)
+        locked = AlertRule.objects.select_for_update(of=("self",), no_key=True).get(pk=rule.pk)
         before, counted = _audited(locked), [getattr(locked, name) for name in _OF_EPISODES]
         _apply(locked, settings)
         if counted != [getattr(locked, name) for name in _OF_EPISODES]:
@@ -161,6 +161,7 @@ def delete_rule(*, actor: User | None, rule: AlertRule) -> None:
     """
     check_may_act_for(actor=actor, owner=rule.owner)
     with transaction.atomic():
+        list(AlertRule.objects.select_for_update(of=("self",)).filter(pk=rule.pk))  # before its alerts
         if AlertRule.objects.filter(pk=rule.pk).delete()[0]:
             audit.record(action=AuditAction.ALERT_RULE_DELETED, actor=actor, subject=rule)
 
@@ -191,7 +192,7 @@ def _apply(rule: AlertRule, settings: RuleSettings) -> None:
 def _thresholds(kind: Kind, texts: Sequence[str]) -> list[str]:
     """Different numbers in their order, each written in one way."""
     if kind.is_yes_or_no or not texts:
-        return list(kind.default_thresholds)
+        texts = kind.default_thresholds
     numbers = sorted({_number(text) for text in texts})
     if len(numbers) > MOST_THRESHOLDS:
         raise ValidationError(

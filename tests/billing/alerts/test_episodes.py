@@ -1,6 +1,6 @@
 """When an alert begins and ends: once for each rule, subject, threshold and period."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,7 @@ from billing.services import accounts, channels, webhooks
 from billing.services.alerts import evaluating, rules
 from billing.services.alerts.feeds import open_feed
 from billing.services.alerts.kinds import KINDS
+from billing.services.alerts.readings import Look, Reading
 from tests.billing.alerts.making import (
     MINUTE,
     SECOND,
@@ -222,6 +223,35 @@ def test_one_kind_that_cannot_be_read_stops_no_other(monkeypatch: pytest.MonkeyP
 
 
 # --- Rules that change ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["changed", "disabled", "deleted"])
+def test_a_rule_that_is_no_longer_meant_when_its_alerts_are_written_raises_none(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    user = make_user(balance=100)
+    rule = make_rule(AlertKind.QUOTA_USED, "50")
+    evaluate()
+    spend(user, 90)
+    kind, later = KINDS[AlertKind.QUOTA_USED], NOON + 10 * SECOND
+
+    def change_meanwhile(look: Look, user_ids: Sequence[int]) -> Iterable[Reading]:
+        settings = {"kind": rule.kind, "scope": rule.scope, "thresholds": ["95"]}
+        if what == "changed":
+            rules.update_rule(
+                actor=None, rule=rule, settings=rules.RuleSettings(name="other", **settings), at=later
+            )
+        elif what == "disabled":
+            rules.set_rule_status(actor=None, rule=rule, is_enabled=False, at=later)
+        else:
+            rules.delete_rule(actor=None, rule=rule)
+        assert kind.read_users is not None
+        return kind.read_users(look, user_ids)
+
+    monkeypatch.setitem(KINDS, AlertKind.QUOTA_USED, replace(kind, read_users=change_meanwhile))
+
+    assert evaluate(later) == 0
+    assert raised() == []
 
 
 def test_a_disabled_rule_is_silent_and_begins_anew_when_it_is_enabled() -> None:
