@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from ninja import Query, Router, Schema
 from pydantic import Field
 
@@ -12,6 +13,8 @@ from accounts.models import Scope
 from billing.models import Reconciliation
 from billing.queries import reconciliations as queries
 from billing.services.reconciling import percent_of
+from billing.services.usage_reports import Compared, compare_usage
+from billing.upstream.usage_reports.report import Tokens
 from oneapi_admin.lib.api.fields import Id, Moment, PathId, Time
 from oneapi_admin.lib.api.openapi import errors
 from oneapi_admin.lib.api.pages import PageOut, PageQuery, page
@@ -76,6 +79,63 @@ class ReconciliationDetailOut(ReconciliationOut):
     causes: list[CauseOut]
 
 
+class TokensOut(Schema):
+    """What calls used, on one side."""
+
+    requests: int | None = Field(ge=0, description="Null where the provider does not tell.")
+    prompt_tokens: int = Field(ge=0, description="All of the input, the cached part as well.")
+    cached_tokens: int | None = Field(
+        ge=0, description="The part that was read from a cache; null where the provider does not tell."
+    )
+    completion_tokens: int = Field(ge=0)
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> "TokensOut":
+        return cls.model_validate(tokens, from_attributes=True)
+
+
+class ModelUsageOut(Schema):
+    """A model on both sides."""
+
+    model: str = Field(description="Without the date of its edition.", examples=["gpt-4o"])
+    names: list[str] = Field(
+        description="What either side calls it.", examples=[["gpt-4o", "gpt-4o-2024-08-06"]]
+    )
+    ours: TokensOut
+    provider: TokensOut
+    difference: int = Field(description="In tokens; above 0 where the provider counts more.")
+
+    @classmethod
+    def of(cls, one: Compared) -> "ModelUsageOut":
+        return cls(
+            model=one.model,
+            names=list(one.names),
+            ours=TokensOut.of(one.ours),
+            provider=TokensOut.of(one.theirs),
+            difference=one.difference,
+        )
+
+
+class FindingOut(Schema):
+    """What follows from a comparison."""
+
+    code: str = Field(examples=["price"])
+    text: str = Field(description="In the caller's language.")
+
+
+class ProviderUsageOut(Schema):
+    """The tokens that the provider counted around an interval, and ours of the same time."""
+
+    since: Time = Field(description="The beginning of the interval, or of the minute or hour that it is in.")
+    until: Time = Field(description="The first moment that does not belong to it.")
+    models: list[ModelUsageOut] = Field(description="Those with the largest differences first.")
+    ours: TokensOut
+    provider: TokensOut
+    difference: int = Field(description="In tokens; above 0 where the provider counts more.")
+    is_recent: bool = Field(description="Whether the provider's report may still lack some of it.")
+    finding: FindingOut
+
+
 class ReconciliationListQuery(PageQuery):
     channel: Id | None = None
     status: Status | None = None
@@ -114,4 +174,30 @@ def get_reconciliation(request: ApiRequest, reconciliation_id: PathId) -> Reconc
         calls_in_flight=calls.in_flight,
         causes=[CauseOut(code=cause, text=str(cause.label)) for cause in queries.causes(row, calls)],
         **ReconciliationOut.of(row).model_dump(),
+    )
+
+
+@router.get(
+    "/{reconciliation_id}/provider-usage",
+    response={200: ProviderUsageOut, **errors(404, 409, 502)},
+    operation_id="getProviderUsage",
+)
+@requires(Scope.CHANNELS, is_read=True, is_for_operators=True)
+def get_provider_usage(request: ApiRequest, reconciliation_id: PathId) -> ProviderUsageOut:  # noqa: ARG001
+    """Ask the provider how many tokens it counted around an interval; nothing is kept.
+
+    Both sides are counted over whole minutes, or whole hours where the interval is longer than six. A
+    provider that cannot be asked is 502; 409 where it tells nobody.
+    """
+    row = get_object_or_404(Reconciliation.objects.select_related("channel"), pk=reconciliation_id)
+    found = compare_usage(row=row, at=timezone.now())
+    return ProviderUsageOut(
+        since=found.span.since,
+        until=found.span.until,
+        models=[ModelUsageOut.of(one) for one in found.models],
+        ours=TokensOut.of(found.total.ours),
+        provider=TokensOut.of(found.total.theirs),
+        difference=found.total.difference,
+        is_recent=found.is_recent,
+        finding=FindingOut(code=found.finding, text=str(found.finding.label)),
     )

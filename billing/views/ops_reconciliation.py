@@ -17,6 +17,7 @@ from billing.queries.forecasts import balance_forecasts
 from billing.queries.funds import Funds, funds_of
 from billing.services.balances import enter_balance
 from billing.services.reconciling import percent_of
+from billing.services.usage_reports import compare_usage, has_usage_report
 from oneapi_admin.lib.csv_export import csv_response
 from oneapi_admin.lib.errors import DomainError
 from oneapi_admin.lib.http import changed, panel
@@ -84,6 +85,8 @@ def interval(request: UserHttpRequest, pk: int) -> HttpResponse:
         "calls": calls,
         "causes": [cause.label for cause in queries.causes(row, calls)],
         "records": queries.calls_of(row)[:SHOWN_CALLS],
+        "has_usage_report": has_usage_report(row.channel),
+        **(_compared_usage(row) if request.GET.get("usage") else {}),
     }
     return panel(request, "ops/reconciliation_interval.html", context)
 
@@ -113,6 +116,14 @@ def balance_enter(request: UserHttpRequest, pk: int) -> HttpResponse:
             )
     context = {"form": form, "channel": channel}
     return panel(request, "ops/balance_enter.html", context, status=422 if form.errors else 200)
+
+
+def _compared_usage(row: Reconciliation) -> dict[str, Any]:
+    """What the provider's report of tokens says, or why it says nothing."""
+    try:
+        return {"comparison": compare_usage(row=row, at=timezone.now())}
+    except DomainError as exc:
+        return {"refusal": exc}
 
 
 def _charts(funds: Funds) -> dict[str, Any]:

@@ -53,6 +53,14 @@ class Adapter(ABC):
         secret = [account.admin.get(field.name, "") for field in self.fields if field.is_secret]
         return [account.key, *secret]
 
+    def check_credentials(self, account: Account) -> None:
+        """
+        :raises BalanceRefusedError: if one that must be there is not entered
+        """
+        for field in self.fields:
+            if field.is_required and not account.admin.get(field.name):
+                raise refusal(_("Enter this first: %(field)s.") % {"field": field.label})
+
     def read(self, account: Account, ask: Ask) -> list[Reading]:
         """Ask the provider.
 
@@ -60,9 +68,7 @@ class Adapter(ABC):
         :raises BalanceUnavailableError: if it could not be asked now
         :raises BalanceRefusedError: if it refuses, is not understood, or a credential is not entered
         """
-        for field in self.fields:
-            if field.is_required and not account.admin.get(field.name):
-                raise refusal(_("Enter this first: %(field)s.") % {"field": field.label})
+        self.check_credentials(account)
         readings = self._read(account, ask)
         if any(abs(amount) >= TOO_LARGE for reading in readings for amount in reading.amounts):
             raise refusal(_("The amount is too large to be true."))
