@@ -34,7 +34,7 @@ async def serve_call(*, call: Call, request: Request, client: Client, metering: 
     :raises DomainError: if nothing was served; the failure has been recorded, nothing was charged
     """
     try:
-        opened = await _open_first(call, client)
+        opened = await _open_first(call, client, metering)
         answer = None if call.request.is_stream else await _read_json(call, opened)
     except UpstreamError as failed:
         metrics.note_upstream_failure(failed.error)
@@ -52,7 +52,7 @@ async def serve_call(*, call: Call, request: Request, client: Client, metering: 
         await _answer_json(call, request, metering, *answer)
 
 
-async def _open_first(call: Call, client: Client) -> OpenCall:
+async def _open_first(call: Call, client: Client, metering: Metering) -> OpenCall:
     """Try the planned channels in their order; only before anything was served can another one do better."""
     for attempt in call.plan.attempts:
         call.attempt = attempt
@@ -65,7 +65,10 @@ async def _open_first(call: Call, client: Client) -> OpenCall:
                 channel_id=attempt.route.channel_id,
                 code=failed.error.code,
                 reason=str(failed.error.context.get("reason", "")),
+                rule=failed.diagnosis.matched.rule if failed.diagnosis else "",
             )
+            if failed.is_out_of_money:
+                metering.ask_for_balance(attempt.route.channel_id)
             if not failed.may_fail_over or attempt is call.plan.attempts[-1]:
                 raise
             metrics.note_upstream_failure(failed.error)

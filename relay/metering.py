@@ -19,6 +19,7 @@ from billing.services.config import Config, current_version
 from billing.services.holds import Admission, AdmitRequest
 from billing.services.settle import Settled, Settlement
 from relay import metrics
+from relay.balances import BalanceAsking
 from relay.chat import ChatRequest
 from relay.errors import CommitLostError, StoreUnavailableError, TooManyCallsError
 from relay.group_commit import GroupCommit, wait_for
@@ -63,6 +64,7 @@ class Metering:
         self._calls = GroupCommit(self._measured_commit, executor=writer, max_size=size)
         self._releases = GroupCommit(_release, executor=self._aside, max_size=size)
         self._syncs = GroupCommit(self._sync, executor=self._disk, max_size=size)
+        self._balances = BalanceAsking(self._aside)
 
     @property
     def journal(self) -> Journal:
@@ -144,6 +146,10 @@ class Metering:
         """Put a charge that the ledger does not have yet into the journal; done when it is durable."""
         self._journal.keep_served(settlement.request_id, settlement.to_record())
         return self._syncs.submit(settlement.request_id)
+
+    def ask_for_balance(self, channel_id: int) -> None:
+        """Have the provider asked what is left, as it says that there is nothing; returns at once."""
+        self._balances.hurry(channel_id)
 
     async def identify(self, *, key_hash: str, client_ip: str) -> tuple[Caller, Config]:
         """Who is asking, and the configuration, for requests that cost nothing.

@@ -1,10 +1,10 @@
 """Calling a channel, and reading what a provider's error means."""
 
-import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import RequestError, RequestTimeoutError
@@ -12,6 +12,9 @@ from pyreqwest.http import Url
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
+from billing.upstream.diagnoses.bodies import MAX_BYTES
+from billing.upstream.diagnoses.classes import ErrorClass, Responsible
+from billing.upstream.diagnoses.diagnosing import Diagnosis, diagnose
 from oneapi_admin.lib.errors import DomainError
 from relay.errors import (
     UpstreamFailedError,
@@ -22,34 +25,22 @@ from relay.errors import (
 )
 from relay.planning import Attempt
 
-_ERROR_BODY_BYTES = 64 * 1024
-_OURS = {
-    "insufficient_quota",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    "account_deactivated",
-    "invalid_api_key",
-    "insufficient_user_quota",
-    "pre_consume_token_quota_failed",
-    "arrearage",
-    "quota_exceeded",
-    "credit_balance_exhausted",
-    "organization_spend_limit_exceeded",
-    "project_spend_limit_exceeded",
-    "organization_usage_limit_exceeded",
-    "exceeded_current_quota_error",
-    "budget_exceeded",
-    "1113",
-}
-"""Codes by which providers refuse our account, whatever the status. Source: the providers' error pages."""
-_OUR_WORDS = (
-    "your credit balance is too low",
-    "you have reached your specified",
-    "api key not valid",
-    "api key expired",
-)
-"""How Anthropic and Gemini begin a refusal of our account that has the status and code of a bad request."""
 _LONGEST_WAIT = 60
+"""In seconds: client libraries wait no longer, or far too long."""
+_OURS = frozenset(
+    {
+        ErrorClass.SPEND_LIMIT,
+        ErrorClass.CREDIT_EXHAUSTED,
+        ErrorClass.PLAN_DENIED,
+        ErrorClass.AUTH_INVALID,
+        ErrorClass.ACCOUNT_SUSPENDED,
+    }
+)
+"""Refusals of our account, which are no affair of the caller's."""
+_LIMITED = frozenset({ErrorClass.RATE_LIMITED, ErrorClass.WINDOW_QUOTA})
+_REJECTED = frozenset({ErrorClass.TOO_LARGE, ErrorClass.BAD_REQUEST})
+_TOO_LARGE = (400, 413, 422)
+"""The statuses that tell callers so; others send such a request again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +49,13 @@ class UpstreamError(Exception):
 
     error: DomainError
     may_fail_over: bool
+    diagnosis: Diagnosis | None = None
+    """What the provider's answer means; None if there was none."""
+
+    @property
+    def is_out_of_money(self) -> bool:
+        """Whether the provider says that the account has nothing left, or reached a limit."""
+        return self.diagnosis is not None and self.diagnosis.is_out_of_money
 
 
 def build_client() -> Client:
@@ -112,7 +110,7 @@ async def open_call(client: Client, attempt: Attempt, body: bytes, seconds: floa
         if opened.response.status == 200:
             return opened
         try:
-            raise await _error_of(opened.response, model)
+            raise await _error_of(opened.response, attempt)
         finally:
             await opened.close()
     except RequestError as exc:
@@ -132,62 +130,60 @@ def transport_error(exc: RequestError, model: str) -> UpstreamError:
     return UpstreamError(error=UpstreamFailedError(model=model, reason=reason), may_fail_over=True)
 
 
-async def _error_of(response: Response, model: str) -> UpstreamError:
+async def _error_of(response: Response, attempt: Attempt) -> UpstreamError:
     raw = bytearray()
-    while len(raw) < _ERROR_BODY_BYTES and (chunk := await response.body_reader.read_chunk()):
+    while len(raw) < MAX_BYTES and (chunk := await response.body_reader.read_chunk()):
         raw += chunk
     return classify(
-        status=response.status, body=bytes(raw), retry_after=response.get_header("retry-after"), model=model
+        status=response.status,
+        body=bytes(raw),
+        headers=_headers(response),
+        base_url=attempt.route.base_url,
+        model=attempt.served_model,
+        at=datetime.now(tz=UTC),
     )
 
 
-def classify(*, status: int, body: bytes, retry_after: str | None, model: str) -> UpstreamError:
-    """Decide whose fault a provider's refusal is, by status and code, then by status alone."""
-    code, kind, message, param = _read_error(body)
-    reason = f"{status} {code or kind or ''}".strip()
-    is_ours = {code.lower(), kind.lower()} & _OURS or message.lower().startswith(_OUR_WORDS)
-    if is_ours or status in (401, 402, 403, 404):
-        return UpstreamError(error=UpstreamUnavailableError(model=model, reason=reason), may_fail_over=True)
-    if status == 429:
-        seconds = _wait_seconds(retry_after)
-        return UpstreamError(error=UpstreamRateLimitedError(model=model, seconds=seconds), may_fail_over=True)
-    if status >= 500 or status < 400 or status in (408, 409):
-        return UpstreamError(error=UpstreamFailedError(model=model, reason=reason), may_fail_over=True)
-    rejected = UpstreamRejectedError(
-        status=status,
-        upstream_code=code or None,
-        param=param,
-        reason=message or f"The provider answered {status}.",
-    )
-    return UpstreamError(error=rejected, may_fail_over=False)
+def _headers(response: Response) -> dict[str, str]:
+    """Those that are text."""
+    headers = {}
+    for name in response.headers:
+        with suppress(ValueError):
+            headers[name] = response.headers[name]
+    return headers
 
 
-def _read_error(body: bytes) -> tuple[str, str, str, str | None]:
-    """Code, type, message and parameter of an error body, in any of the shapes that providers use."""
-    try:
-        parsed: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return "", "", "", None
-    if isinstance(parsed, list) and parsed:
-        parsed = parsed[0]
-    if not isinstance(parsed, dict):
-        return "", "", "", None
-    error = parsed.get("error", parsed)
-    if isinstance(error, str):
-        return str(parsed.get("code") or ""), "", error[:500], None
-    if not isinstance(error, dict):
-        return "", "", "", None
-    param = error.get("param")
-    return (
-        str(error.get("code") or ""),
-        str(error.get("type") or ""),
-        str(error.get("message") or "")[:500],
-        param if isinstance(param, str) else None,
-    )
+def classify(
+    *, status: int, body: bytes, headers: Mapping[str, str], base_url: str, model: str, at: datetime
+) -> UpstreamError:
+    """Decide whose fault a provider's refusal is, and whether another channel may do better.
+
+    :param at: when it arrived
+    """
+    diagnosis = diagnose(status=status, body=body, headers=headers, base_url=base_url, at=at)
+    error = _error(diagnosis, status, model)
+    # What is too large for one account may fit another one.
+    is_final = isinstance(error, UpstreamRejectedError) and diagnosis.responsible != Responsible.OPERATOR
+    return UpstreamError(error=error, may_fail_over=not is_final, diagnosis=diagnosis)
 
 
-def _wait_seconds(retry_after: str | None) -> int:
-    try:
-        return int(min(max(float(retry_after or ""), 1), _LONGEST_WAIT))
-    except ValueError:  # a date, nothing, or not a number
-        return 1
+def _error(diagnosis: Diagnosis, status: int, model: str) -> DomainError:
+    """What the caller is told."""
+    matched, means = diagnosis.matched, diagnosis.error_class
+    reason = f"{status} {matched.code or matched.type}".strip()
+    if status < 400:
+        return UpstreamFailedError(model=model, reason=reason)
+    if means in _OURS or (means == ErrorClass.UNKNOWN and status == 403):
+        return UpstreamUnavailableError(model=model, reason=reason)
+    if means in _LIMITED or (means == ErrorClass.OVERLOADED and status == 429):
+        seconds = min(max(diagnosis.retry_after_s or 1, 1), _LONGEST_WAIT)
+        return UpstreamRateLimitedError(model=model, seconds=seconds)
+    if means in _REJECTED:
+        is_told = means == ErrorClass.BAD_REQUEST or status in _TOO_LARGE
+        return UpstreamRejectedError(
+            status=status if is_told else 413,
+            upstream_code=matched.code or None,
+            param=matched.param,
+            reason=(matched.message if matched.is_structured else "") or f"The provider answered {status}.",
+        )
+    return UpstreamFailedError(model=model, reason=reason)

@@ -16,6 +16,8 @@ from billing.services.balances import Claim, Outcome, ask, claim, keep
 
 logger = structlog.get_logger(__name__)
 
+HURRIED_EVERY = timedelta(minutes=1)
+"""No channel's provider is asked sooner after the last time because calls are refused."""
 AT_ONCE = 32
 AT_ONCE_EACH_HOST = 4
 _ASKED = (ChannelStatus.ENABLED, ChannelStatus.AUTO_DISABLED)
@@ -66,6 +68,23 @@ def ask_channels(channel_ids: Sequence[int] | None = None) -> int:
         polls.filter(channel__status__in=_ASKED) if channel_ids is None else polls.filter(pk__in=channel_ids)
     )
     return _ask_all(list(found.values_list("pk", "channel__base_url")), is_due=False)
+
+
+def ask_soon(*, channel_id: int, at: datetime) -> bool:
+    """Have a provider asked with the next round, as it told a call that there is nothing left.
+
+    One that could not be asked the last times is left in peace for longer, and one that refuses altogether.
+
+    :returns: whether that is sooner than it would have been
+    """
+    polls = BalancePoll.objects.filter(pk=channel_id, is_refused=False)
+    known = polls.values("asked_at", "failures").first()
+    if known is None:
+        return False
+    due_at = at
+    if known["asked_at"] is not None:
+        due_at = max(at, known["asked_at"] + HURRIED_EVERY * 2 ** min(known["failures"], 6))
+    return bool(polls.filter(due_at__gt=due_at).update(due_at=due_at))
 
 
 def _ask_all(channels: Sequence[tuple[int, str]], *, is_due: bool = True) -> int:

@@ -9,11 +9,16 @@ from typing import Any
 
 
 @contextmanager
-def scripted_upstream(*, status: int, body: bytes) -> Iterator[str]:
-    """Serve until the block ends; yields the origin."""
+def scripted_upstream(*, status: int, body: bytes, headers: dict[str, str] | None = None) -> Iterator[str]:
+    """Serve until the block ends; yields the origin.
+
+    :param headers: sent as Latin-1
+    """
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
+        for name, value in (headers or {}).items():
+            handler.send_header(name, value)
         handler.send_header("content-length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)

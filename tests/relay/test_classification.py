@@ -12,11 +12,15 @@ from relay.errors import (
     UpstreamUnavailableError,
 )
 from relay.upstream import UpstreamError, classify
+from tests.factories import NOON
 
 
-def classified(status: int, body: Any, retry_after: str | None = None) -> UpstreamError:
+def classified(
+    status: int, body: Any, retry_after: str | None = None, base_url: str = "https://relay.example"
+) -> UpstreamError:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return classify(status=status, body=raw, retry_after=retry_after, model="gpt-4o")
+    headers = {"retry-after": retry_after} if retry_after is not None else {}
+    return classify(status=status, body=raw, headers=headers, base_url=base_url, model="gpt-4o", at=NOON)
 
 
 def error(**fields: Any) -> dict[str, Any]:
@@ -94,11 +98,25 @@ def test_the_words_of_a_refused_account_stay_with_us() -> None:
     [
         (error(message="Rate limit reached", type="tokens", code="rate_limit_exceeded"), "7", 7),
         (error(message="Rate limit reached", type="requests", code="rate_limit_exceeded"), None, 1),
+        (error(message="Please try again in 9.8s.", type="tokens", code="rate_limit_exceeded"), None, 10),
+        (
+            error(message="Your quota will reset after 0s. You have exhausted your capacity on this model."),
+            None,
+            10,
+        ),
+        (error(message="Limited on tokens per day. Try again in 9m3s", code="rate_limit_exceeded"), None, 60),
+        (error(message="The model is overloaded", type="engine_overloaded_error"), None, 5),
+        (
+            [error(code=429, message="m", status="RESOURCE_EXHAUSTED", details=[{"retryDelay": "26s"}])],
+            None,
+            26,
+        ),
         (error(code=429, message="You exceeded your current quota", status="RESOURCE_EXHAUSTED"), "0", 1),
-        (error(message="当前分组上游负载已饱和", type="one_api_error"), "2.9", 2),
+        (error(message="当前分组上游负载已饱和", type="one_api_error"), "2.9", 3),
         ([error(code=429, message="Please retry", status="RESOURCE_EXHAUSTED")], "86400", 60),
         ({"code": 20015, "message": "Request was rejected due to rate limiting", "data": None}, "-5", 1),
-        (b"<html>Too many requests</html>", "Wed, 21 Oct 2026 07:28:00 GMT", 1),
+        (b"<html>Too many requests</html>", "Sun, 01 Mar 2026 07:28:00 GMT", 1),
+        (b"<html>Too many requests</html>", "Mon, 02 Mar 2026 12:00:20 GMT", 20),
         (b"", "nan", 1),
         (b"", "inf", 60),
     ],
@@ -110,6 +128,88 @@ def test_a_limited_rate_says_how_long_to_wait_within_a_minute(body, retry_after,
     assert failed.may_fail_over
     assert failed.error.context["seconds"] == seconds
     assert failed.error.is_retryable
+
+
+@pytest.mark.parametrize(
+    ("base_url", "error_class"),
+    [
+        ("https://dashscope.aliyuncs.com/compatible-mode", UpstreamRateLimitedError),
+        ("https://api.openai.com", UpstreamUnavailableError),
+        ("https://relay.example", UpstreamUnavailableError),
+    ],
+)
+def test_the_channels_address_tells_whose_words_they_are(base_url: str, error_class: type) -> None:
+    failed = classified(429, error(message="m", code="insufficient_quota"), base_url=base_url)
+
+    assert isinstance(failed.error, error_class)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "base_url"),
+    [
+        (
+            429,
+            error(message="Request too large for gpt-4o", code="rate_limit_exceeded"),
+            "https://api.openai.com",
+        ),
+        (413, error(message="Request too large", code="rate_limit_exceeded"), "https://api.groq.com/openai"),
+        (
+            402,
+            error(code=402, message="m", metadata={"reason": "weight_exceeds_budget"}),
+            "https://openrouter.ai/api",
+        ),
+    ],
+)
+def test_what_one_account_is_too_small_for_may_fit_another_and_is_told_as_too_large(
+    status, body, base_url
+) -> None:
+    failed = classified(status, body, base_url=base_url)
+
+    assert isinstance(failed.error, UpstreamRejectedError)
+    assert failed.may_fail_over
+    assert failed.error.http_status == 413
+    assert not failed.error.is_retryable
+
+
+@pytest.mark.parametrize("status", [204, 301, 308])
+def test_an_answer_that_is_no_error_and_no_completion_is_a_failure_whatever_it_says(status: int) -> None:
+    failed = classified(status, error(message="m", code="invalid_api_key"))
+
+    assert isinstance(failed.error, UpstreamFailedError)
+    assert failed.may_fail_over
+
+
+def test_what_fits_nowhere_is_tried_nowhere_else() -> None:
+    failed = classified(403, error(message="Input is too long"), base_url="https://api.together.xyz")
+
+    assert isinstance(failed.error, UpstreamRejectedError)
+    assert not failed.may_fail_over
+    assert failed.error.http_status == 413
+
+
+def test_a_key_in_the_words_of_a_provider_is_not_passed_on() -> None:
+    failed = classified(400, error(message="bad header: Bearer sk-abcd1234efgh5678", code="sk-abcd1234efgh"))
+
+    assert isinstance(failed.error, UpstreamRejectedError)
+    assert "abcd1234" not in str(failed.error)
+    assert "abcd1234" not in failed.error.code
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_out_of_money"),
+    [
+        (429, error(message="m", code="insufficient_quota"), True),
+        (400, error(message="m", code="billing_hard_limit_reached"), True),
+        (402, b"", True),
+        (429, error(message="m", code="rate_limit_exceeded"), False),
+        (401, error(message="m", code="invalid_api_key"), False),
+        (403, b"", False),
+        (400, error(message="m"), False),
+        (503, b"", False),
+    ],
+)
+def test_only_an_account_without_money_is_worth_a_question(status, body, is_out_of_money: bool) -> None:
+    assert classified(status, body).is_out_of_money == is_out_of_money
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 529, 408, 409, 301, 204])

@@ -52,6 +52,19 @@ def test_an_error_code_that_databases_do_not_take_is_recorded_without_it(web, co
     assert (Hold.objects.count(), balance_of(user)) == (0, 5_000)
 
 
+def test_headers_that_are_no_text_do_not_hide_the_others(web) -> None:
+    make_token_price("odd")
+    key = make_token(make_user(balance=5_000)).key
+    headers = {"X-Odd": "caf\xe9 \xff", "X-RateLimit-Reset": "17"}
+
+    with scripted_upstream(status=429, body=b"{}", headers=headers) as origin:
+        make_channel(base_url=origin, models=["odd"])
+        status, body = call(web, key)
+
+    assert status == 429
+    assert "Wait 17 s" in json.loads(body)["error"]["message"]
+
+
 def test_a_mapping_to_a_name_that_is_too_long_is_charged(web) -> None:
     user = make_user(balance=5_000)
     body = json.dumps(completion("a", usage={"prompt_tokens": 10, "completion_tokens": 5})).encode()

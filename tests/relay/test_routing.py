@@ -9,6 +9,7 @@ from billing.models import UsageRecord
 from billing.services import channels, prices
 from billing.services.channels import ChannelSettings
 from tests.factories import NOON, balance_of, make_channel, make_token, make_token_price, make_user
+from tests.relay.scripted import scripted_upstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MESSAGES = [{"role": "user", "content": "one two three"}]
@@ -31,6 +32,18 @@ def test_a_channel_that_cannot_be_reached_or_has_no_money_is_passed_over(channel
     )
 
     assert answer.choices[0].message.content == "one two three"
+    assert UsageRecord.objects.get().channel_name == "sandbox"
+
+
+def test_a_call_that_is_too_large_for_one_account_is_served_by_another(channel, client_of) -> None:
+    body = b'{"error": {"message": "Request too large: Limit 6000", "code": "rate_limit_exceeded"}}'
+
+    with scripted_upstream(status=413, body=body) as origin:
+        make_channel(name="small", base_url=origin, models=["sandbox-echo"], priority=9)
+        client_of(make_token(make_user(balance=5_000))).chat.completions.create(
+            model="sandbox-echo", messages=MESSAGES
+        )
+
     assert UsageRecord.objects.get().channel_name == "sandbox"
 
 
