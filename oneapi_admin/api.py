@@ -11,11 +11,17 @@ from accounts.api.access_tokens import router as access_tokens
 from accounts.api.access_tokens import user_router as access_tokens_of_users
 from accounts.api.audit import router as audit
 from accounts.api.auth import AUTH
+from billing.api.alert_destinations import router as alert_destinations
+from billing.api.alert_rules import router as alert_rules
+from billing.api.alerts import deliveries_router as alert_deliveries
+from billing.api.alerts import router as alerts
 from billing.api.approvals import router as approvals
 from billing.api.approvals import settings_router as approval_settings
+from billing.api.balances import router as balances
 from billing.api.bulk import router as bulk
 from billing.api.bulk import runs_router as bulk_top_ups
 from billing.api.channels import router as channels
+from billing.api.diagnoses import router as diagnoses
 from billing.api.exchange_rates import router as exchange_rates
 from billing.api.ledger import router as ledger
 from billing.api.me import router as me
@@ -66,12 +72,18 @@ api.add_router("/approvals", approvals)
 api.add_router("/approval-settings", approval_settings)
 api.add_router("/tokens", tokens)
 api.add_router("/channels", channels)
+api.add_router("/channels", balances)
 api.add_router("/reconciliations", reconciliations)
 api.add_router("/exchange-rates", exchange_rates)
+api.add_router("/diagnoses", diagnoses)
 api.add_router("/redemptions", redemptions)
 api.add_router("/code-batches", code_batches)
 api.add_router("/codes", codes)
 api.add_router("/usage", usage)
 api.add_router("/webhooks", webhooks)
+api.add_router("/alerts", alerts)
+api.add_router("/alert-rules", alert_rules)
+api.add_router("/alert-destinations", alert_destinations)
+api.add_router("/alert-deliveries", alert_deliveries)
 api.add_router("/audit-events", audit)
 api.add_router("/health", health)

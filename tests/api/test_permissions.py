@@ -13,10 +13,20 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services.access_tokens import create_access_token
-from billing.models import BulkTopUp, Proposal, Reconciliation, UsageRecord
+from billing.models import (
+    Alert,
+    AlertDestination,
+    AlertKind,
+    AlertRule,
+    BulkTopUp,
+    Proposal,
+    Reconciliation,
+    UsageRecord,
+)
 from billing.services import webhooks
 from billing.services.accounts import top_up
 from billing.services.acts import TopUp as TopUpAct
+from billing.services.alerts.destinations import add_destination
 from billing.services.approval_settings import set_approval_threshold
 from billing.services.approvals import submit
 from billing.services.bulk import TopUp, top_up_many
@@ -26,6 +36,7 @@ from oneapi_admin.api import api
 from redemption.models import CodeBatch
 from redemption.services.redeeming import redeem
 from tests.api.conftest import Program
+from tests.billing.alerts.making import make_rule, own_rule
 from tests.factories import (
     NOON,
     MadeToken,
@@ -53,7 +64,7 @@ INTRODUCTION = """\
 Every operation of the management API, asked with an access token of every scope: the status of the answer
 by who asks and whose object it is about. 401: nobody is asking; 403: this role may not; 404: there is
 nothing that the caller may see; 409: allowed, but not in this case (a name that is taken, a code that is
-none, codes that are made already). `tests/api/test_permissions.py`
+none, codes that are made already); 502: allowed, but nobody answered. `tests/api/test_permissions.py`
 keeps this table true.
 
 | operation | whose | visitor | user | admin | root |
@@ -82,6 +93,7 @@ BODIES: dict[str, Any] = {
     "testChannel": {},
     "refreshChannelBalance": {},
     "enterChannelBalance": {"remaining": "5"},
+    "diagnoseError": {"status": 429},
     "setExchangeRate": {"currency": "CNY", "per_usd": "7.1"},
     "redeemCode": {"code": "0000-0000-0000-0000-0"},
     "createCodeBatch": {"name": "x", "count": 1, "quota": 5},
@@ -94,10 +106,14 @@ BODIES: dict[str, Any] = {
     "rotateWebhookSecret": {},
     "testWebhook": {},
     "redeliverWebhookDelivery": {},
+    "createAlertRule": {"name": "x", "kind": "balance_below"},
+    "updateAlertRule": {"name": "x"},
+    "createAlertDestination": {"name": "x", "address": "feishu://0123-abcd"},
 }
 QUERIES = {"summarizeUsage": "?group_by=model"}
 ACROSS_PEOPLE = ("own", "a user's", "an admin's", "root's", "unknown")
 NOBODYS = ("any", "unknown")
+OF_ALERTS = ("own", "a user's", "an admin's", "root's", "the operators'", "unknown")
 
 
 @dataclass
@@ -144,9 +160,12 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
             (
                 *("user_id", "token_id", "channel_id", "batch_id", "code_id", "webhook_id", "delivery_id"),
                 *("entry_id", "call", "bulk_top_up_id", "approval_id", "reconciliation_id"),
+                *("alert_id", "rule_id", "destination_id"),
             ),
             UNKNOWN,
         )
+    if is_of_alerts(path):
+        return watched(None if whose == "the operators'" else world.owner(whose, caller))
     if whose in ACROSS_PEOPLE:
         owner = world.owner(whose, caller)
         access_token, _key = create_access_token(actor=None, user=owner, name="t", scopes=["read"])
@@ -167,6 +186,30 @@ def ids_of(path: str, whose: str, world: World, caller: str) -> dict[str, int]:
         "webhook_id": webhook.pk,
         "delivery_id": webhooks.send_test(webhook=webhook, at=NOON).pk,
     }
+
+
+def watched(owner: User | None) -> dict[str, int]:
+    """A destination, a rule, and what it raised; nobody may have many of them."""
+    AlertDestination.objects.all().delete()
+    AlertRule.objects.all().delete()
+    address = {"name": "x", "address": "feishu://0123-abcd"}
+    rule = own_rule(owner, AlertKind.BALANCE_BELOW) if owner else make_rule(AlertKind.BALANCE_BELOW)
+    user = owner or make_user()
+    alert = Alert.objects.create(
+        rule=rule,
+        owner=owner,
+        user=user,
+        subject_type="user",
+        subject_id=user.pk,
+        subject_name=user.username,
+        threshold=1,
+        episode=1,
+        severity="warning",
+        value=0,
+        raised_at=NOON,
+    )
+    destination = add_destination(actor=owner, owner=owner, at=NOON, **address)
+    return {"rule_id": rule.pk, "alert_id": alert.pk, "destination_id": destination.pk}
 
 
 def shared_code() -> CodeBatch:
@@ -215,7 +258,13 @@ def operations() -> list[tuple[str, str, str]]:
     ]
 
 
+def is_of_alerts(path: str) -> bool:
+    return any(name in path for name in ("{rule_id}", "{alert_id}", "{destination_id}"))
+
+
 def objects_of(path: str) -> tuple[str, ...]:
+    if is_of_alerts(path):
+        return OF_ALERTS
     if any(name in path for name in ("{user_id}", "{token_id}", "{entry_id}", "{call}")):
         return ACROSS_PEOPLE
     return NOBODYS if "{" in path else ("–",)
@@ -236,6 +285,7 @@ def line(world: World, operation: tuple[str, str, str], whose: str) -> str:
 
 def test_every_operation_answers_everybody_as_the_table_says(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(webhooks, "enqueue", lambda *_args, **_kwargs: None)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     make_user(username="taken")
     world = World.make()
     lines = [

@@ -22,7 +22,7 @@ user = accounts.create_user(actor=root, at=timezone.now(), quota=50_000_000, use
     password="a long pass phrase", email="caller@example.com")
 _token, key = tokens.create_token(actor=user, user=user, name="calls")
 channel = Channel.objects.get(is_sandbox=True)
-print(key, create_access_token(user=root, actor=root, name="watch", scopes=["channels"])[1],
+print(key, create_access_token(user=root, actor=root, name="watch", scopes=["admin"])[1],
       channel.pk, channel.base_url, channel.get_key())
 """
 TIME_PASSES = """
@@ -105,6 +105,17 @@ class Watch:
         found: list[dict[str, Any]] = self.ask("GET", "/api/v1/reconciliations?limit=100")["items"]
         return found
 
+    def alerts(self, *, rule_id: int, state: str = "open") -> list[dict[str, Any]]:
+        path = f"/api/v1/alerts?state={state}&rule_id={rule_id}"
+        found: list[dict[str, Any]] = self.ask("GET", path)["items"]
+        return found
+
+    def wait_for_alerts(self, count: int, *, rule_id: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while len(self.alerts(rule_id=rule_id)) != count:
+            assert time.monotonic() < deadline, f"there never were {count} open alerts"
+            time.sleep(0.5)  # between two looks
+
     def is_read_by_nobody_else(self) -> None:
         """The worker's next round is tomorrow."""
         self._serving.installation.shell(NO_ROUND_TODAY)
@@ -162,17 +173,23 @@ def test_what_we_metered_is_what_the_provider_took_and_the_rest_is_drift(watch: 
 
 
 def test_an_empty_account_disables_the_channel_until_it_is_recharged(watch: Watch) -> None:
+    rules = watch.ask("GET", "/api/v1/alert-rules")["items"]
+    [rule_id] = [rule["id"] for rule in rules if rule["kind"] == "channel_disabled"]
     watch.set_account(balance_usd="0")
     watch.time_passes()
     watch.wait_for(balance_state="exhausted")
     watch.time_passes()
     watch.wait_for(status="auto_disabled", disabled_reason="balance_exhausted")
     refused = watch.call()
+    watch.wait_for_alerts(1, rule_id=rule_id)
     watch.set_account(balance_usd="50")
     watch.time_passes()
     watch.wait_for(status="enabled", disabled_reason="")
+    watch.wait_for_alerts(0, rule_id=rule_id)
 
     assert refused.status == 503
     assert "insufficient_user_quota" not in refused.text
     assert watch.call().status == 200
     assert watch.intervals()[0]["status"] == "recharged"
+    [alert] = watch.alerts(rule_id=rule_id, state="all")
+    assert alert["facts"] == {"reason": "balance_exhausted"}

@@ -123,6 +123,24 @@ def headline(alert: Alert) -> str:
     }
 
 
+def advice(alert: Alert, reader_id: int | None) -> str:
+    """What the reader can do about it, in the active language."""
+    to_self = _ADVICE_TO_SELF if alert.user_id is not None and alert.user_id == reader_id else {}
+    return str(to_self.get(alert.rule.kind) or _ADVICE[alert.rule.kind])
+
+
+def page_about(alert: Alert, reader_id: int | None) -> str:
+    """Where the reader can do something about it."""
+    if alert.user_id is not None and alert.user_id == reader_id:
+        is_token = alert.subject_type == AlertSubject.TOKEN
+        return reverse("portal:tokens") if is_token else reverse("portal:overview")
+    if alert.user_id is not None:
+        return reverse("ops:user-detail", args=[alert.user_id])
+    if alert.subject_type == AlertSubject.CHANNEL:
+        return reverse("ops:channel-edit", args=[alert.subject_id])
+    return reverse("ops:health")
+
+
 def written(value: Decimal, unit: Unit, *, currency: str = "") -> str:
     """An amount with its unit, in the active language."""
     if unit == Unit.PERCENT:
@@ -163,31 +181,14 @@ def _paragraph(delivery: AlertDelivery, reader_id: int | None) -> str:
         lines.append(_("It lasted from %(begin)s to %(end)s.") % _span(alert))
     else:
         lines.append(_("Noticed at %(time)s.") % {"time": _clock(alert.raised_at)})
-        lines.append(_advice(alert, reader_id))
+        lines.append(advice(alert, reader_id))
     if settings.BASE_URL:
-        lines.append(settings.BASE_URL + _page(alert, reader_id))
+        lines.append(settings.BASE_URL + page_about(alert, reader_id))
     return "\n".join(lines)
 
 
 def _span(alert: Alert) -> dict[str, str]:
     return {"begin": _clock(alert.raised_at), "end": _clock(alert.resolved_at or alert.raised_at)}
-
-
-def _advice(alert: Alert, reader_id: int | None) -> str:
-    to_self = _ADVICE_TO_SELF if alert.user_id is not None and alert.user_id == reader_id else {}
-    return str(to_self.get(alert.rule.kind) or _ADVICE[alert.rule.kind])
-
-
-def _page(alert: Alert, reader_id: int | None) -> str:
-    """Where the reader can do something about it."""
-    if alert.user_id is not None and alert.user_id == reader_id:
-        is_token = alert.subject_type == AlertSubject.TOKEN
-        return reverse("portal:tokens") if is_token else reverse("portal:overview")
-    if alert.user_id is not None:
-        return reverse("ops:user-detail", args=[alert.user_id])
-    if alert.subject_type == AlertSubject.CHANNEL:
-        return reverse("ops:channel-edit", args=[alert.subject_id])
-    return reverse("ops:health")
 
 
 def _reason(code: str) -> str:
