@@ -4,6 +4,9 @@ from django.urls import path
 
 from accounts import ops_views as ops_audit
 from billing.views import (
+    ops_alert_destinations,
+    ops_alert_rules,
+    ops_alerts,
     ops_approvals,
     ops_bulk,
     ops_channels,
@@ -96,6 +99,31 @@ urlpatterns = [
     path("audit/", ops_audit.audit_log, name="audit"),
     path("health/", ops_health.health, name="health"),
     path("health/summary/", ops_health.health_summary, name="health-summary"),
+    path("alerts/", ops_alerts.alerts, name="alerts"),
+    path("alerts/<int:pk>/", ops_alerts.alert, name="alert"),
+    path("alerts/deliveries/", ops_alerts.alert_deliveries, name="alert-deliveries"),
+    path("alerts/rules/", ops_alert_rules.alert_rules, name="alert-rules"),
+    path("alerts/rules/new/", ops_alert_rules.alert_rule_create, name="alert-rule-create"),
+    path("alerts/rules/usual/", ops_alert_rules.alert_rules_usual, name="alert-rules-usual"),
+    path("alerts/rules/<int:pk>/edit/", ops_alert_rules.alert_rule_edit, name="alert-rule-edit"),
+    path("alerts/rules/<int:pk>/status/", ops_alert_rules.alert_rule_status, name="alert-rule-status"),
+    path("alerts/rules/<int:pk>/delete/", ops_alert_rules.alert_rule_delete, name="alert-rule-delete"),
+    path("alerts/destinations/", ops_alert_destinations.alert_destinations, name="alert-destinations"),
+    path(
+        "alerts/destinations/new/",
+        ops_alert_destinations.alert_destination_create,
+        name="alert-destination-create",
+    ),
+    path(
+        "alerts/destinations/<int:pk>/test/",
+        ops_alert_destinations.alert_destination_test,
+        name="alert-destination-test",
+    ),
+    path(
+        "alerts/destinations/<int:pk>/delete/",
+        ops_alert_destinations.alert_destination_delete,
+        name="alert-destination-delete",
+    ),
     path("webhooks/", ops_webhooks.webhooks, name="webhooks"),
     path("webhooks/new/", ops_webhooks.webhook_create, name="webhook-create"),
     path("webhooks/<int:pk>/", ops_webhooks.webhook_detail, name="webhook-detail"),

@@ -66,6 +66,8 @@ class Sides:
     stale: int
     others: dict[str, Decimal]
     """Balances in currencies without an exchange rate, in those; they are not in ``upstream``."""
+    by_channel: dict[int, int]
+    """What makes up ``upstream``, by the channels' numbers."""
 
     @property
     def difference(self) -> int:
@@ -109,7 +111,7 @@ def sides(rows: Sequence[ChannelRow], *, at: datetime) -> Sides:
     rates, day = RateBook(), at.astimezone(UTC).date()
     people = QuotaAccount.objects.aggregate(owed=Sum("balance"), held=Sum("held"))
     below = QuotaAccount.objects.filter(balance__lt=0).aggregate(total=Sum("balance"))["total"]
-    upstream, sandbox, others = 0, 0, defaultdict[str, Decimal](Decimal)
+    sandbox, others, by_channel = 0, defaultdict[str, Decimal](Decimal), defaultdict[int, int](int)
     known = unknown = unlimited = stale = 0
     for row in rows:
         told = [one for one in row.funds.snapshots if one.kind == BalanceKind.BALANCE]
@@ -126,19 +128,20 @@ def sides(rows: Sequence[ChannelRow], *, at: datetime) -> Sides:
                 others[balance.currency] += left
                 continue
             quota = int(left / rate * QUOTA_PER_USD)
-            upstream += quota
+            by_channel[row.channel.pk] += quota
             sandbox += quota if row.channel.is_sandbox else 0
     return Sides(
         owed=people["owed"] or 0,
         held=people["held"] or 0,
         overdrawn=-(below or 0),
-        upstream=upstream,
+        upstream=sum(by_channel.values()),
         sandbox=sandbox,
         known=known,
         unknown=unknown,
         unlimited=unlimited,
         stale=stale,
         others=dict(sorted(others.items())),
+        by_channel=dict(by_channel),
     )
 
 

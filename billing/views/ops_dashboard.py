@@ -7,9 +7,14 @@ from django.views.decorators.http import require_safe
 
 from accounts.decorators import operator_required
 from accounts.http import UserHttpRequest
+from billing.queries import alerts as alert_queries
 from billing.queries import channels as channel_queries
 from billing.queries import dashboard as queries
+from billing.queries.alert_lines import AlertLine
+from billing.queries.channel_bars import bars_of
 from billing.services import audit
+
+_ALERTS = 5
 
 
 @operator_required
@@ -17,16 +22,23 @@ from billing.services import audit
 def dashboard(request: UserHttpRequest) -> HttpResponse:
     now = timezone.now()
     rows = channel_queries.channel_rows(at=now)
+    sides = queries.sides(rows, at=now)
+    open_alerts = alert_queries.operators_alerts(is_open=True, viewer=request.user)
     context = {
         "steps": queries.first_steps(),
-        "sides": queries.sides(rows, at=now),
+        "sides": sides,
         "today": queries.use_since(queries.start_of_day(now)),
         "last_day": queries.use_since(now - timedelta(hours=24)),
         "chart": queries.chart(at=now),
         "top_models": queries.top_models(
             since=queries.start_of_day(now) - timedelta(days=queries.CHART_DAYS - 1)
         ),
-        "channels": channel_queries.with_forecasts(rows, at=now),
+        "channels": bars_of(channel_queries.with_forecasts(rows, at=now), balances=sides.by_channel, at=now),
+        "alerts": [
+            AlertLine(alert=alert, reader=request.user, counts={}, url="")
+            for alert in open_alerts.order_by("-pk")[:_ALERTS]
+        ],
+        "open_alerts": open_alerts.count(),
         "now": now,
         "audit": audit.last_result(),
         "credits": queries.recent_credits(request.user),

@@ -37,6 +37,7 @@ FLOATS_BESIDE_MONEY = {
     "billing/forecasting/history.py": "amounts become shares of what was spent",
     "billing/forecasting/levels.py": "shares of what was spent",
     "billing/forecasting/pattern.py": "shares of what was spent",
+    "billing/upstream/diagnoses/delays.py": "seconds to wait",
     "redemption/exports/cards.py": "where things stand on paper",
     "redemption/services/attempts.py": "seconds to wait",
 }

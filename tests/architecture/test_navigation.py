@@ -16,8 +16,6 @@ PLANNED = {
     "portal:doctor",
     "portal:calculator",
     "ops:usage",
-    "ops:reconciliation",
-    "ops:alerts",
     "ops:jobs",
 }
 """Sections that the sidebar knows and leaves out until they are installed."""

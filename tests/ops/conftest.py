@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -8,6 +9,7 @@ from redis import Redis
 from accounts.models import User
 from oneapi_admin.lib import vitals
 from tests.factories import make_admin, make_root, make_user
+from tests.support.chat_services import ChatServices, chat_services
 
 
 @pytest.fixture
@@ -58,3 +60,12 @@ def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis
         yield redis
         redis.flushdb()
     vitals._client.cache_clear()
+
+
+@pytest.fixture
+def chats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServices]:
+    """Whatever is sent to a chat service arrives here."""
+    with chat_services(tmp_path) as running:
+        monkeypatch.setenv("HTTPS_PROXY", running.url)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(running.certificate))
+        yield running

@@ -5,8 +5,10 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from billing.models import BalanceSnapshot, BulkTopUp, LedgerEntry, UsageRecord
+from billing.models import Alert, BalanceSnapshot, BulkTopUp, LedgerEntry, UsageRecord
 from billing.services import acts, webhooks
+from billing.services.alerts.destinations import add_destination
+from billing.services.alerts.rules import RuleSettings, create_rule
 from billing.services.approval_settings import set_approval_threshold
 from billing.services.approvals import submit
 from billing.services.bulk import TopUp, top_up_many
@@ -38,6 +40,11 @@ POST_ONLY = {
     "webhook-test",
     "webhook-redeliver",
 } | {
+    "alert-destination-delete",
+    "alert-destination-test",
+    "alert-rule-delete",
+    "alert-rule-status",
+    "alert-rules-usual",
     "approval-approve",
     "approval-withdraw",
     "price-withdraw",
@@ -51,6 +58,11 @@ POST_ONLY = {
     "code-status",
 }
 READ_ONLY = {
+    "alert",
+    "alert-deliveries",
+    "alert-destinations",
+    "alert-rules",
+    "alerts",
     "dashboard",
     "users",
     "user-detail",
@@ -108,6 +120,13 @@ def urls(root: User, person: User) -> dict[str, str]:
         snapshot.save()
     compared = reconcile(channel=channel, first=snapshots[0], last=snapshots[1], at=NOON)
     entry, call = LedgerEntry.objects.order_by("pk")[0], UsageRecord.objects.get()
+    watching = create_rule(actor=root, settings=RuleSettings(name="r", kind="backlog", scope="site"), at=NOON)
+    alert = Alert.objects.create(
+        rule=watching, subject_type="site", subject_id=0, threshold=1, value=2, episode=1, raised_at=NOON
+    )
+    destination = add_destination(
+        actor=root, owner=None, name="robot", address="feishu://0123-secret-abcd", at=NOON
+    )
     by_beginning = {  # the longest that fits
         "user-": [person.pk],
         "user-create": [],
@@ -118,6 +137,13 @@ def urls(root: User, person: User) -> dict[str, str]:
         "channel-balance-fields": [],
         "reconciliation-": [channel.pk],
         "reconciliation-interval": [compared.pk],
+        "alert": [alert.pk],
+        "alerts": [],
+        "alert-": [],
+        "alert-rule-": [watching.pk],
+        "alert-rule-create": [],
+        "alert-destination-": [destination.pk],
+        "alert-destination-create": [],
         "webhook-": [webhook.pk],
         "webhook-create": [],
         "webhook-delivery": [webhook.pk, delivery.pk],

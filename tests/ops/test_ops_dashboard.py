@@ -68,6 +68,38 @@ def test_an_old_balance_is_marked_as_old(root_client: Client) -> None:
     assert "Old:" in answer.content.decode()
 
 
+def test_what_is_left_is_a_bar_beside_the_largest_or_of_a_limit_and_nothing_where_it_is_unknown(
+    root_client: Client,
+) -> None:
+    names = ("large", "small", "empty", "limited", "budget", "yuan", "unlimited", "over", "silent")
+    made = {name: make_channel(name=name) for name in names}
+    snapshot(made["large"], "400")
+    snapshot(made["small"], "100")
+    snapshot(made["empty"], "-3")
+    spent = {"kind": "spend", "used": Decimal(960), "limit": Decimal(1000)}
+    snapshot(made["limited"], None, **spent)
+    snapshot(made["budget"], "15", kind="key_budget", limit=Decimal(60), currency="CNY")
+    snapshot(made["yuan"], "88.10", currency="CNY")
+    snapshot(made["unlimited"], None, is_unlimited=True)
+    snapshot(made["over"], None, **spent, resets_at=timezone.now() - timedelta(minutes=1))
+
+    answer = root_client.get(URL)
+
+    bars = {row.channel.name: bar for row, bar in answer.context["channels"]}
+    shares = {name: bar and (bar.value / bar.most, bar.is_low) for name, bar in bars.items()}
+    assert shares == {
+        "large": (Decimal(1), False),
+        "small": (Decimal("0.25"), False),
+        "empty": (Decimal(0), True),
+        "limited": (Decimal("0.04"), True),
+        "budget": (Decimal("0.25"), False),
+        **dict.fromkeys(("yuan", "unlimited", "over", "silent")),
+    }
+    assert answer.text.count("<progress") == 5
+    assert "Left of the limit of limited: 40.00 of 1,000.00 USD" in answer.text
+    assert "Balance of small beside the largest one" in answer.text
+
+
 def test_use_is_summed_with_cost_and_margin(root_client: Client) -> None:
     made, channel, now = make_token(make_user(balance=10_000)), make_channel(), timezone.now()
     calls = [
@@ -97,7 +129,7 @@ def test_the_page_costs_the_same_number_of_queries_however_much_there_is(
     root_client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     def open_page() -> None:
-        with django_assert_num_queries(22):
+        with django_assert_num_queries(24):
             root_client.get(URL)
 
     def make_more() -> None:

@@ -8,11 +8,18 @@ from accounts.models import AccessToken, User
 from accounts.services.access_tokens import create_access_token
 from tests.factories import make_token, make_user
 
-READ_ONLY = ["overview", "tokens", "usage", "usage-export", "statement", "statement-export"]
+READ_ONLY = ["overview", "tokens", "usage", "usage-export", "statement", "statement-export", "alerts"]
 FORMS = ["token-create", "redeem", "settings", "access-token-create"]
-ACTIONS = ["settings-language"]
+FORMS += ["alerts-rule-create", "alerts-destination-create"]
+ACTIONS = ["settings-language", "alerts-first-rule"]
 ROW_ACTIONS = ["token-status", "token-delete", "access-token-revoke"]
-ROWS = ["token-edit", "usage-detail", "access-token-rotate", *ROW_ACTIONS]
+ROW_ACTIONS += [
+    "alerts-rule-status",
+    "alerts-rule-delete",
+    "alerts-destination-test",
+    "alerts-destination-delete",
+]
+ROWS = ["token-edit", "usage-detail", "access-token-rotate", "alerts-one", "alerts-rule-edit", *ROW_ACTIONS]
 
 
 @pytest.mark.parametrize("name", [*READ_ONLY, *FORMS])
@@ -54,8 +61,9 @@ def test_an_action_takes_no_get(console: Client, name: str) -> None:
     assert console.get(reverse(f"portal:{name}", args=[1])).status_code == 405
 
 
-def test_the_language_form_takes_no_get(console: Client) -> None:
-    assert console.get(reverse("portal:settings-language")).status_code == 405
+@pytest.mark.parametrize("name", ACTIONS)
+def test_what_only_changes_takes_no_get(console: Client, name: str) -> None:
+    assert console.get(reverse(f"portal:{name}")).status_code == 405
 
 
 @pytest.mark.parametrize("name", ["token-edit", "token-status", "token-delete"])
