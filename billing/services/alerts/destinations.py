@@ -15,6 +15,7 @@ from accounts.models import AuditAction, User
 from accounts.services import audit
 from billing.models import AlertDestination
 from billing.services.alerts import chat
+from billing.services.alerts.locking import lock_owner
 from billing.services.alerts.permissions import check_may_act_for
 from oneapi_admin.lib.errors import DomainError
 
@@ -59,6 +60,7 @@ def add_destination(
         raise ValidationError({"address": exc.messages}) from exc
     destination.full_clean()
     with transaction.atomic():
+        lock_owner(owner)
         count = AlertDestination.objects.filter(owner=owner).count()
         if count >= MOST:
             raise TooManyDestinationsError(count=count)

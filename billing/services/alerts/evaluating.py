@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 import structlog
+from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 
 from billing.models import (
@@ -26,6 +27,7 @@ from billing.models import (
 from billing.services.alerts import levels
 from billing.services.alerts.feeds import close_feed, open_feed
 from billing.services.alerts.kinds import KINDS
+from billing.services.alerts.locking import lock
 from billing.services.alerts.raising import Begin, Change, End, write
 from billing.services.alerts.readings import Kind, Look, Reading, ReadUsers
 from billing.services.alerts.upstream import watched_channels
@@ -154,7 +156,8 @@ def _of_fresh(rules: QuerySet[AlertRule]) -> list[int]:
 def _note_turn(kind: Kind, rules: Sequence[AlertRule], at: datetime) -> None:
     """Where it is costly to look, the next turn is later."""
     if kind.every_s:
-        AlertRule.objects.filter(pk__in=[rule.pk for rule in rules]).update(evaluated_at=at)
+        for rule in rules:  # but not those that were changed meanwhile
+            _enabled().filter(pk=rule.pk, changed_at=rule.changed_at).update(evaluated_at=at)
 
 
 # --- What is known of alerts ------------------------------------------------------------------
@@ -215,4 +218,7 @@ def _change(
 def _end_of_unwatched(look: Look) -> None:
     """End what is about channels that nobody looks at any more, and tell nobody."""
     of_channels = Alert.objects.filter(subject_type=AlertSubject.CHANNEL, resolved_at__isnull=True)
-    of_channels.exclude(subject_id__in=watched_channels().order_by().values("pk")).update(resolved_at=look.at)
+    unwatched = of_channels.exclude(subject_id__in=watched_channels().order_by().values("pk"))
+    with transaction.atomic():
+        lock(unwatched)
+        unwatched.update(resolved_at=look.at)

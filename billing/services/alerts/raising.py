@@ -153,6 +153,7 @@ def _tell(alerts: Sequence[Alert], event: AlertEvent, at: datetime) -> None:
         return
     operators = _operators() if any(_is_for_operators(alert.rule) for alert in alerts) else []
     destinations = _destinations_of({alert.rule_id for alert in alerts})
+    roots = _roots()
     deliveries = [
         AlertDelivery(
             alert=alert,
@@ -163,7 +164,7 @@ def _tell(alerts: Sequence[Alert], event: AlertEvent, at: datetime) -> None:
             **receiver,
         )
         for alert in alerts
-        for receiver in _receivers(alert, operators, destinations[alert.rule_id])
+        for receiver in _receivers(alert, operators, destinations[alert.rule_id], roots)
     ]
     AlertDelivery.objects.bulk_create(deliveries)
     if deliveries:
@@ -171,9 +172,11 @@ def _tell(alerts: Sequence[Alert], event: AlertEvent, at: datetime) -> None:
 
 
 def _receivers(
-    alert: Alert, operators: Sequence[int], destinations: Sequence[int]
+    alert: Alert, operators: Sequence[int], destinations: Sequence[int], roots: set[int]
 ) -> Iterator[dict[str, int]]:
     rule, people = alert.rule, set[int]()
+    if _is_roots_affair(alert, roots):
+        operators, destinations = [pk for pk in operators if pk in roots], []
     if _is_for_operators(rule):
         people |= set(operators)
     if rule.audience != AlertAudience.OPERATORS and alert.user_id is not None:
@@ -181,6 +184,15 @@ def _receivers(
     if rule.is_mailed:
         yield from ({"user_id": user_id} for user_id in sorted(people))
     yield from ({"destination_id": destination_id} for destination_id in destinations)
+
+
+def _is_roots_affair(alert: Alert, roots: set[int]) -> bool:
+    """Root's quota is shown to no other operator; a rule about everybody does not tell them either."""
+    return alert.user_id in roots and alert.rule.owner_id is None and alert.rule.user_id != alert.user_id
+
+
+def _roots() -> set[int]:
+    return set(User.objects.filter(role=Role.ROOT).values_list("pk", flat=True))
 
 
 def _is_for_operators(rule: AlertRule) -> bool:
@@ -202,7 +214,9 @@ def _destinations_of(rule_ids: Iterable[int]) -> dict[int, list[int]]:
 
 def _tell_webhooks(alerts: Sequence[Alert], event: WebhookEvent, at: datetime) -> None:
     """Webhooks are the operators': what users watch for themselves is not told there."""
-    told = [_told(alert) for alert in alerts if alert.rule.is_sent_to_webhooks and not alert.rule.owner_id]
+    shared = [alert for alert in alerts if alert.rule.is_sent_to_webhooks and not alert.rule.owner_id]
+    roots = _roots() if shared else set()
+    told = [_told(alert) for alert in shared if not _is_roots_affair(alert, roots)]
     webhooks.emit_all(event=event, data=told, at=at)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -23,6 +24,7 @@ from billing.models import (
     Channel,
 )
 from billing.services.alerts.kinds import KINDS
+from billing.services.alerts.locking import lock, lock_owner
 from billing.services.alerts.permissions import check_may_act_for
 from billing.services.alerts.readings import Kind
 from billing.services.alerts.schedule import A_DAY
@@ -104,6 +106,7 @@ def create_rule(
     rule = AlertRule(owner=owner, created_by=actor, created_at=at, changed_at=at, is_enabled=is_enabled)
     _apply(rule, settings)
     with transaction.atomic():
+        lock_owner(owner)
         count = AlertRule.objects.filter(owner=owner).count()
         if count >= MOST:
             raise TooManyRulesError(count=count)
@@ -162,12 +165,18 @@ def delete_rule(*, actor: User | None, rule: AlertRule) -> None:
     check_may_act_for(actor=actor, owner=rule.owner)
     with transaction.atomic():
         list(AlertRule.objects.select_for_update(of=("self",)).filter(pk=rule.pk))  # before its alerts
+        lock(_open_alerts(rule))
         if AlertRule.objects.filter(pk=rule.pk).delete()[0]:
             audit.record(action=AuditAction.ALERT_RULE_DELETED, actor=actor, subject=rule)
 
 
 def _end_alerts(rule: AlertRule, at: datetime) -> None:
-    Alert.objects.filter(rule=rule, resolved_at__isnull=True).update(resolved_at=at)
+    lock(_open_alerts(rule))
+    _open_alerts(rule).update(resolved_at=at)
+
+
+def _open_alerts(rule: AlertRule) -> QuerySet[Alert]:
+    return Alert.objects.filter(rule=rule, resolved_at__isnull=True)
 
 
 # --- What a rule may say ----------------------------------------------------------------------

@@ -8,6 +8,7 @@ from django.db import transaction
 from accounts.models import User
 from billing.models import AlertAudience, AlertKind, AlertRule, AlertScope
 from billing.services.alerts.kinds import KINDS
+from billing.services.alerts.locking import lock_owner
 from billing.services.alerts.rules import RuleSettings, create_rule
 
 _KINDS: Final = (
@@ -32,6 +33,7 @@ def create_usual_rules(*, actor: User | None, at: datetime) -> list[AlertRule]:
     :raises TooManyRulesError: if there would be too many
     """
     with transaction.atomic():
+        lock_owner(None)
         return [create_rule(actor=actor, settings=_usual(kind), at=at) for kind in missing_kinds()]
 
 
@@ -48,6 +50,7 @@ def create_first_rule(*, user: User, at: datetime) -> AlertRule:
     """
     watching = AlertRule.objects.filter(owner=user, kind=AlertKind.QUOTA_USED)
     with transaction.atomic():
+        lock_owner(user)
         return watching.order_by("pk").first() or create_rule(
             actor=user, owner=user, settings=_first(user), at=at
         )

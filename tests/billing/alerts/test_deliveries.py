@@ -10,18 +10,20 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from billing import tasks
-from billing.models import Alert, AlertDelivery, AlertKind
+from billing.models import Alert, AlertDelivery, AlertKind, AlertScope, WebhookDelivery
 from billing.services.alerts import delivering, destinations
 from tests.billing.alerts.making import (
     HOUR,
     MINUTE,
     SECOND,
+    USD,
     evaluate,
     make_rule,
     own_rule,
     snapshot,
+    spend,
 )
-from tests.factories import NOON, make_admin, make_channel, make_user
+from tests.factories import NOON, make_admin, make_channel, make_root, make_user, make_webhook
 from tests.support.chat_services import ChatServices
 
 pytestmark = pytest.mark.django_db
@@ -213,6 +215,24 @@ def test_a_digest_collects_what_happened_until_then(operator: User) -> None:
 
 
 # --- Chat services ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("is_named", "told"), [(False, {"root"}), (True, {"root", "boss", "robot", "shop"})])
+def test_of_roots_quota_a_rule_about_everybody_tells_no_other_operator(
+    services: ChatServices, operator: User, is_named: bool, told: set[str]
+) -> None:
+    root = make_root(username="root", email="root@example.com", balance=USD)
+    make_webhook(name="shop", events=["alert.raised"])
+    scope = {"user": root} if is_named else {"scope": AlertScope.ALL_USERS}
+    make_rule(AlertKind.QUOTA_USED, "80", destinations=[robot()], **scope)
+    evaluate()
+
+    spend(root, USD)
+    evaluate()
+
+    receivers = AlertDelivery.objects.values_list("user__username", "destination__name")
+    webhooks = WebhookDelivery.objects.values_list("webhook__name", flat=True)
+    assert {name for names in receivers for name in names if name} | set(webhooks) == told
 
 
 def test_an_alert_reaches_the_chosen_robots(services: ChatServices) -> None:
