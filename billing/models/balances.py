@@ -1,5 +1,6 @@
 """What providers said their accounts hold, and when they are asked next."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
@@ -62,6 +63,10 @@ class BalanceSnapshot(models.Model):
         if self.remaining is not None or self.limit is None or self.used is None:
             return self.remaining
         return self.limit - self.used
+
+    def is_over(self, at: datetime) -> bool:
+        """Whether the period that it tells of has ended: it says nothing of the next one."""
+        return self.resets_at is not None and self.resets_at <= at
 
     @property
     def has_money(self) -> bool | None:

@@ -198,7 +198,7 @@ def keep(claim: Claim, outcome: Outcome, *, at: datetime) -> list[BalanceSnapsho
         if isinstance(outcome, Failure):
             standing.note_failure(mine, outcome.error, is_refused=outcome.is_refused, at=at)
             return []
-        before = newest_snapshots([channel.pk])
+        before, before_at = newest_snapshots([channel.pk]), mine.answered_at or at
         known = {(row.kind, row.currency): row for row in before if row.source == claim.source}
         snapshots = _snapshots(claim, outcome, known.values(), at)
         kept = [_kept(snapshot, known.get((snapshot.kind, snapshot.currency))) for snapshot in snapshots]
@@ -208,7 +208,7 @@ def keep(claim: Claim, outcome: Outcome, *, at: datetime) -> list[BalanceSnapsho
                 reconciling.reconcile(channel=channel, first=earlier, last=snapshot, at=at)
         mine.told = [row.pk for row in kept]
         standing.note_answer(mine, kept, at=at)
-        if _routing(before, at) != _routing(kept, at):
+        if _routing(before, before_at) != _routing(kept, at):
             bump_version()
     return kept
 
@@ -288,7 +288,7 @@ _UNTOLD = ("id", "raw", "created_at")
 def _routing(snapshots: Iterable[BalanceSnapshot], at: datetime) -> tuple[bool | None, bool]:
     """What the relay goes by."""
     rows = list(snapshots)
-    return has_money(rows, at=at), is_near_limit(rows)
+    return has_money(rows, at=at), is_near_limit(rows, at=at)
 
 
 def _rounded(amount: Decimal | None) -> Decimal | None:

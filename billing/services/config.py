@@ -168,5 +168,5 @@ def _route(channel: Channel, balances: Sequence[BalanceSnapshot], at: datetime) 
         weight=channel.weight,
         cost_multiplier=channel.cost_multiplier,
         has_money=has_money(balances, at=at),
-        is_near_limit=is_near_limit(balances),
+        is_near_limit=is_near_limit(balances, at=at),
     )

@@ -38,20 +38,16 @@ def has_money(snapshots: Sequence[BalanceSnapshot], *, at: datetime) -> bool | N
 
 
 def empty_kind(snapshots: Sequence[BalanceSnapshot], *, at: datetime) -> BalanceKind | None:
-    """Of what there is nothing left: of money in any currency, of a limit in one.
-
-    What was used up in a period that is over says nothing of the next one.
-    """
-    valid = [one for one in snapshots if one.resets_at is None or one.resets_at > at]
+    """Of what there is nothing left: of money in any currency, of a limit in one."""
     for kind in BalanceKind:
-        of_kind = [snapshot.has_money for snapshot in valid if snapshot.kind == kind]
+        of_kind = [one.has_money for one in snapshots if one.kind == kind and not one.is_over(at)]
         is_used_up = any if kind == BalanceKind.SPEND else all  # a limit of one currency is enough
         if of_kind and is_used_up(money is False for money in of_kind):
             return kind
     return None
 
 
-def is_near_limit(snapshots: Sequence[BalanceSnapshot]) -> bool:
+def is_near_limit(snapshots: Sequence[BalanceSnapshot], *, at: datetime) -> bool:
     """Whether a limit or a budget is almost used up."""
     return any(
         snapshot.limit is not None
@@ -59,5 +55,5 @@ def is_near_limit(snapshots: Sequence[BalanceSnapshot]) -> bool:
         and snapshot.limit > 0
         and snapshot.left <= snapshot.limit * (1 - NEAR_LIMIT)
         for snapshot in snapshots
-        if snapshot.kind != BalanceKind.BALANCE
+        if snapshot.kind != BalanceKind.BALANCE and not snapshot.is_over(at)
     )

@@ -41,14 +41,15 @@ def note_failure(
     """
     poll.failures = min(poll.failures + 1, 1000)
     poll.error, poll.is_refused = str(error)[:500], is_refused
+    told = _firm(told_snapshots(poll.told))
+    if any(row.has_money is False and row.is_over(at) for row in told) and empty_kind(told, at=at) is None:
+        poll.empty_since = None
+        _enable(poll.channel)
     wait = _interval(poll.channel) * 2 ** min(poll.failures - 1, 10)
     if is_refused:
         wait = max(wait, timedelta(hours=1))
     asked_for = getattr(error, "retry_after_s", None)
     _ask_again(poll, max(min(wait, _LONGEST_WAIT), timedelta(seconds=asked_for or 0)), at)
-    used_up = [row for row in told_snapshots(poll.told) if row.has_money is False]
-    if used_up and empty_kind(used_up, at=at) is None:
-        _enable(poll.channel)
     logger.warning("billing.balance_not_read", channel_id=poll.pk, reason=poll.error, failures=poll.failures)
 
 
@@ -60,7 +61,7 @@ def note_answer(poll: BalancePoll, snapshots: Sequence[BalanceSnapshot], *, at: 
     poll.failures, poll.error, poll.is_refused = 0, "", False
     if snapshots:
         poll.answered_at = at
-    kind = empty_kind([row for row in snapshots if not (row.is_weak or row.is_estimated)], at=at)
+    kind = empty_kind(_firm(snapshots), at=at)
     if kind is None:
         poll.empty_since = None
         _ask_again(poll, _interval(poll.channel), at)
@@ -72,6 +73,11 @@ def note_answer(poll: BalancePoll, snapshots: Sequence[BalanceSnapshot], *, at: 
         _ask_again(poll, _interval(poll.channel), at)
         if at - poll.empty_since >= CONFIRMED_AFTER / 2:
             _disable(poll.channel, _REASONS[kind])
+
+
+def _firm(snapshots: Sequence[BalanceSnapshot]) -> list[BalanceSnapshot]:
+    """Those that are a reason to disable a channel."""
+    return [row for row in snapshots if not (row.is_weak or row.is_estimated)]
 
 
 def _disable(channel: Channel, reason: DisabledReason) -> None:

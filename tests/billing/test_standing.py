@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -85,9 +86,20 @@ def test_a_recharge_enables_it_again(sandbox: SandboxServer, channel: Channel) -
     assert len(load_config().routes) == 1
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        [],
+        [{"remaining": Decimal(0), "currency": "CNY"}, {"remaining": Decimal(50), "currency": "USD"}],
+        [{"remaining": Decimal(0), "is_weak": True}],
+        [{"remaining": Decimal(-1), "is_estimated": True}],
+    ],
+)
 def test_a_limit_of_a_period_that_is_over_holds_no_channel_back_though_nobody_can_be_asked(
-    sandbox: SandboxServer, channel: Channel
+    sandbox: SandboxServer, channel: Channel, beside: list[dict[str, Any]]
 ) -> None:
+    for told in beside:
+        make_snapshot(channel=channel, source="sandbox", **told)
     month = NOON + timedelta(days=30)
     used_up = {"kind": "spend", "limit": Decimal(10), "used": Decimal(10), "resets_at": month}
     make_snapshot(channel=channel, **used_up)
@@ -98,6 +110,7 @@ def test_a_limit_of_a_period_that_is_over_holds_no_channel_back_though_nobody_ca
         reason=DisabledReason.SPEND_LIMIT,
     )
     Channel.objects.filter(pk=channel.pk).update(base_url="http://127.0.0.1:9")
+    BalancePoll.objects.filter(pk=channel.pk).update(empty_since=NOON)
 
     seen = []
     for at in (month - timedelta(seconds=1), month):
@@ -106,6 +119,26 @@ def test_a_limit_of_a_period_that_is_over_holds_no_channel_back_though_nobody_ca
         seen.append(Channel.objects.get(pk=channel.pk).status)
 
     assert seen == ["auto_disabled", "enabled"]
+    assert BalancePoll.objects.get(pk=channel.pk).empty_since is None, "one odd reading disables nothing"
+
+
+def test_a_limit_that_is_over_enables_no_channel_whose_account_is_empty(
+    sandbox: SandboxServer, channel: Channel
+) -> None:
+    make_snapshot(channel=channel, remaining=Decimal(0))
+    make_snapshot(channel=channel, kind="spend", limit=Decimal(9), used=Decimal(9), resets_at=NOON)
+    channels.change_status(
+        actor=None,
+        channel_id=channel.pk,
+        status=ChannelStatus.AUTO_DISABLED,
+        reason=DisabledReason.SPEND_LIMIT,
+    )
+    Channel.objects.filter(pk=channel.pk).update(base_url="http://127.0.0.1:9")
+
+    with pytest.raises(BalanceUnavailableError):
+        balances.refresh_balance(channel=Channel.objects.get(pk=channel.pk), at=NOON)
+
+    assert Channel.objects.get(pk=channel.pk).status == "auto_disabled"
 
 
 def test_a_channel_that_an_operator_disabled_is_left_alone(sandbox: SandboxServer, channel: Channel) -> None:
@@ -172,5 +205,6 @@ def test_what_was_used_up_in_a_period_that_is_over_says_nothing() -> None:
     [("100", "94", False), ("100", "95", True), ("100", "120", True), ("0", "0", False)],
 )
 def test_a_limit_is_near_from_95_percent_on(limit: str, used: str, expected: bool) -> None:
-    assert bool(is_near_limit([snapshot("spend", limit=limit, used=used)])) is expected
-    assert not is_near_limit([snapshot("balance", limit=limit, used=used)])
+    assert is_near_limit([snapshot("spend", limit=limit, used=used)], at=NOON) is expected
+    assert not is_near_limit([snapshot("balance", limit=limit, used=used)], at=NOON)
+    assert not is_near_limit([snapshot("spend", limit=limit, used=used, resets_at=NOON)], at=NOON)
