@@ -160,7 +160,8 @@ def _found_by_id(values: dict[str, Any], *, actor: User, owner: User | None) -> 
     """
     found = dict(values)
     if "channel_id" in found:
-        found["channel"] = _one("channel", Channel.objects.all(), found.pop("channel_id"))
+        channels = Channel.objects.all() if actor.is_operator else Channel.objects.none()
+        found["channel"] = _one("channel", channels, found.pop("channel_id"))
     if "user_id" in found:
         found["user"] = _one("user", User.objects.visible_to(actor), found.pop("user_id"))
     if "destination_ids" in found:

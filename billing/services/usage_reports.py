@@ -15,7 +15,7 @@ from django.db.models import Count, Sum
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Channel, Reconciliation, ReconciliationStatus, UsageSource
-from billing.queries.reconciliations import calls_between
+from billing.queries.reconciliations import LONGEST_CALL, calls_between
 from billing.upstream.balances.errors import BalanceRefusedError
 from billing.upstream.balances.reading import Account
 from billing.upstream.usage_reports.registry import REPORTS, read_usage
@@ -56,6 +56,10 @@ class Finding(models.TextChoices):
     OURS_MORE = (
         "ours_more",
         _("Ours are more: the report is late, leaves out calls of another project, or ours are estimates."),
+    )
+    CALLS_IN_FLIGHT = (
+        "calls_in_flight",
+        _("Calls under way at the beginning or end may be all of it: the provider may count them earlier."),
     )
     COUNTED_OTHERWISE = (
         "counted_otherwise",
@@ -123,7 +127,7 @@ def compare_usage(*, row: Reconciliation, at: datetime) -> Comparison:
         span=span,
         models=sorted(compared, key=lambda one: (-abs(one.difference), one.model)),
         total=total,
-        finding=_finding(row, compared, total),
+        finding=_finding(row, span, compared, total),
         is_recent=at < span.until + LATE,
     )
 
@@ -159,6 +163,22 @@ def _metered(channel: Channel, span: Span) -> dict[str, Tokens]:
     }
 
 
+def _under_way(channel_id: int, edge: datetime) -> Tokens:
+    """What the calls used that began before a moment and ended after it."""
+    calls = calls_between(channel_id, edge - _INSTANT, edge + LONGEST_CALL)
+    rows = calls.exclude(usage_source=UsageSource.NONE).values_list(
+        "created_at", "duration_ms", "prompt_tokens", "completion_tokens"
+    )
+    return sum(
+        (
+            Tokens(requests=1, prompt_tokens=prompt, cached_tokens=None, completion_tokens=completion)
+            for ended, took, prompt, completion in rows
+            if ended - timedelta(milliseconds=took) < edge
+        ),
+        Tokens(),
+    )
+
+
 def _by_family(ours: Mapping[str, Tokens], theirs: Mapping[str, Tokens]) -> list[Compared]:
     families: dict[str, set[str]] = {}
     for name in [*ours, *theirs]:
@@ -182,12 +202,12 @@ def _all(compared: Sequence[Compared]) -> Compared:
     )
 
 
-def _finding(row: Reconciliation, compared: Sequence[Compared], total: Compared) -> Finding:
+def _finding(row: Reconciliation, span: Span, compared: Sequence[Compared], total: Compared) -> Finding:
     most = max(total.ours.total, total.theirs.total)
     if not most:
         return Finding.NOTHING
-    if ways := _ways(total, row.tolerance):
-        return _OF_WAYS[ways]
+    if ways := _ways(total.ours, total.theirs, row.tolerance):
+        return Finding.CALLS_IN_FLIGHT if _is_in_flight(row, span, total) else _OF_WAYS[ways]
     if sum(abs(one.difference) for one in compared) * 100 > row.tolerance * most:
         return Finding.OTHER_MODELS
     if _way(total.ours.cached_tokens, total.theirs.cached_tokens, row.tolerance):
@@ -195,11 +215,22 @@ def _finding(row: Reconciliation, compared: Sequence[Compared], total: Compared)
     return Finding.PRICE if row.status == ReconciliationStatus.DRIFT else Finding.AGREES
 
 
-def _ways(one: Compared, tolerance: Decimal) -> frozenset[int]:
+def _is_in_flight(row: Reconciliation, span: Span, total: Compared) -> bool:
+    """Whether what differs is no more than what was under way at the edges.
+
+    We count a call when it ends. A provider that counts it earlier has those of the end, too, and lacks those
+    of the beginning.
+    """
+    above = _ways(total.ours + _under_way(row.channel_id, span.until), total.theirs, row.tolerance)
+    below = _ways(total.ours, total.theirs + _under_way(row.channel_id, span.since), row.tolerance)
+    return 1 not in above and -1 not in below
+
+
+def _ways(ours: Tokens, theirs: Tokens, tolerance: Decimal) -> frozenset[int]:
     """In which ways the two kinds of tokens differ; empty where they agree."""
     found = (
-        _way(one.ours.prompt_tokens, one.theirs.prompt_tokens, tolerance),
-        _way(one.ours.completion_tokens, one.theirs.completion_tokens, tolerance),
+        _way(ours.prompt_tokens, theirs.prompt_tokens, tolerance),
+        _way(ours.completion_tokens, theirs.completion_tokens, tolerance),
     )
     return frozenset(filter(None, found))
 

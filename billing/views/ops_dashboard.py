@@ -15,6 +15,7 @@ from billing.queries.channel_bars import bars_of
 from billing.services import audit
 
 _ALERTS = 5
+_MOST_COUNTED = 1000
 
 
 @operator_required
@@ -38,7 +39,7 @@ def dashboard(request: UserHttpRequest) -> HttpResponse:
             AlertLine(alert=alert, reader=request.user, counts={}, url="")
             for alert in open_alerts.order_by("-pk")[:_ALERTS]
         ],
-        "open_alerts": open_alerts.count(),
+        "open_alerts": open_alerts.order_by()[:_MOST_COUNTED].count(),
         "now": now,
         "audit": audit.last_result(),
         "credits": queries.recent_credits(request.user),

@@ -290,6 +290,24 @@ def test_nobody_watches_other_people_by_rules_of_their_own(program) -> None:
     assert AlertRule.objects.get().user == admin
 
 
+def test_which_channels_there_are_is_not_told_to_users(program) -> None:
+    channel = make_channel()
+    asks = program(make_user())
+    made = asks.post("/alert-rules", OWN).body
+
+    there, unknown = (
+        [
+            asks.post("/alert-rules", {**OWN, "kind": "error_rate", "channel_id": channel_id}),
+            asks.post("/alert-rules", {**OWN, "channel_id": channel_id}),
+            asks.patch(f"/alert-rules/{made['id']}", {"channel_id": channel_id}),
+        ]
+        for channel_id in (channel.pk, UNKNOWN)
+    )
+
+    assert {answer.status for answer in there} == {422}
+    assert [answer.body["errors"] for answer in there] == [answer.body["errors"] for answer in unknown]
+
+
 def test_a_rule_names_only_destinations_of_its_owner_whoever_asks(program) -> None:
     ann, admin = make_user(), make_admin()
     annes, common = make_destination(ann), make_destination()

@@ -32,6 +32,7 @@ from tests.factories import NOON, make_channel, make_token, make_user, settlemen
 
 pytestmark = pytest.mark.django_db
 BEGAN, ENDED = NOON + timedelta(seconds=30), NOON + timedelta(minutes=9, seconds=20)
+SPAN_END = NOON + timedelta(minutes=10)
 LATER = NOON + timedelta(hours=1)
 
 
@@ -67,19 +68,18 @@ def tokens(requests: int, prompt: int, cached: int, completion: int) -> Tokens:
 
 def test_both_sides_are_counted_over_the_same_whole_minutes(provider: Provider) -> None:
     channel = make_reporting_channel()
-    end = NOON + timedelta(minutes=10)
-    for number, at in enumerate((NOON, NOON + timedelta(minutes=5), end - timedelta(microseconds=1))):
+    for number, at in enumerate((NOON, NOON + timedelta(minutes=5), SPAN_END - timedelta(microseconds=1))):
         call(channel, at=at, prompt_tokens=10**number)
     call(channel, at=NOON - timedelta(microseconds=1), prompt_tokens=10**6)
-    call(channel, at=end, prompt_tokens=10**6)
+    call(channel, at=SPAN_END, prompt_tokens=10**6)
     call(make_reporting_channel(), prompt_tokens=10**6)
     row = interval(channel)
 
     found = compared(provider, row)
 
-    assert found.span == Span(since=NOON, until=end, width="1m")
+    assert found.span == Span(since=NOON, until=SPAN_END, width="1m")
     assert found.total.ours == tokens(3, 111, 0, 150)
-    assert f"start_time={NOON.timestamp():.0f}&end_time={end.timestamp():.0f}" in provider.asked[0].url
+    assert f"start_time={NOON.timestamp():.0f}&end_time={SPAN_END.timestamp():.0f}" in provider.asked[0].url
 
 
 def test_a_call_of_which_nothing_was_used_is_counted_on_neither_side(provider: Provider) -> None:
@@ -160,6 +160,50 @@ def test_what_follows_is_said(results: list[dict[str, Any]], finding: Finding, p
     call(channel, prompt_tokens=1000, completion_tokens=500)
 
     assert compared(provider, interval(channel), *results).finding == finding
+
+
+OVER_THE_END = {"at": SPAN_END + timedelta(minutes=2), "duration_ms": 120_001}
+FROM_THE_END = {"at": SPAN_END + timedelta(minutes=2), "duration_ms": 120_000}
+OVER_THE_BEGINNING = {"at": NOON + timedelta(minutes=1), "duration_ms": 90_000}
+
+
+@pytest.mark.parametrize(
+    ("long_call", "result", "finding"),
+    [
+        (OVER_THE_END, {"prompt": 1100, "completion": 550}, Finding.CALLS_IN_FLIGHT),
+        (OVER_THE_END, {"prompt": 600, "completion": 50}, Finding.CALLS_IN_FLIGHT),
+        (OVER_THE_END, {"prompt": 1200, "completion": 550}, Finding.PROVIDER_MORE),
+        (OVER_THE_END, {"prompt": 1100, "completion": 600}, Finding.PROVIDER_MORE),
+        (OVER_THE_END, {"prompt": 80, "completion": 50}, Finding.OURS_MORE),
+        (FROM_THE_END, {"prompt": 1100, "completion": 550}, Finding.PROVIDER_MORE),
+        (OVER_THE_BEGINNING, {"prompt": 100, "completion": 50}, Finding.CALLS_IN_FLIGHT),
+        (OVER_THE_BEGINNING, {"prompt": 1100, "completion": 50}, Finding.CALLS_IN_FLIGHT),
+        (OVER_THE_BEGINNING, {"prompt": 60, "completion": 50}, Finding.CALLS_IN_FLIGHT),
+        (OVER_THE_BEGINNING, {"prompt": 40, "completion": 50}, Finding.OURS_MORE),
+        (OVER_THE_BEGINNING, {"prompt": 100, "completion": 20}, Finding.OURS_MORE),
+        (OVER_THE_BEGINNING, {"prompt": 1200, "completion": 550}, Finding.PROVIDER_MORE),
+    ],
+)
+def test_a_call_under_way_at_an_edge_is_blamed_for_no_more_than_it_used_there(
+    long_call: dict[str, Any], result: dict[str, Any], finding: Finding, provider: Provider
+) -> None:
+    channel = make_reporting_channel()
+    call(channel)
+    call(channel, prompt_tokens=1000, completion_tokens=500, **long_call)
+    call(make_reporting_channel(), prompt_tokens=10**6, completion_tokens=10**6, **OVER_THE_END)
+
+    assert compared(provider, interval(channel), result).finding == finding
+
+
+def test_calls_at_both_edges_may_make_one_kind_more_and_the_other_less(provider: Provider) -> None:
+    channel = make_reporting_channel()
+    call(channel)
+    call(channel, prompt_tokens=0, completion_tokens=500, **OVER_THE_BEGINNING)
+    call(channel, prompt_tokens=1000, completion_tokens=0, **OVER_THE_END)
+
+    found = compared(provider, interval(channel), {"prompt": 1100, "completion": 50})
+
+    assert found.finding == Finding.CALLS_IN_FLIGHT
 
 
 def test_where_neither_money_nor_tokens_differ_no_price_is_blamed(provider: Provider) -> None:
@@ -259,14 +303,15 @@ def test_credentials_of_a_lost_secret_are_asked_for_again(provider: Provider) ->
     assert provider.asked == []
 
 
+@pytest.mark.parametrize(("prompt", "queries"), [(200, 1), (100, 3)], ids=["agreeing", "differing"])
 def test_ours_are_read_at_once_however_many_models_there_are(
-    provider: Provider, django_assert_num_queries
+    prompt: int, queries: int, provider: Provider, django_assert_num_queries
 ) -> None:
     channel = make_reporting_channel()
     for model in ("gpt-4o", "o3", "gpt-4o-mini"):
         call(channel, served_model=model)
     row = interval(channel)
-    provider.says(told({}, {"model": "o4"}))
+    provider.says(told({"prompt": prompt, "completion": 100}, {"model": "o4"}))
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(queries):
         compare_usage(row=row, at=LATER)

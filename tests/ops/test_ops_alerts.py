@@ -785,6 +785,18 @@ def test_the_dashboard_says_that_all_is_quiet_or_what_is_open(admin_client: Clie
     assert "6 are open" in answer.text
 
 
+def test_the_dashboard_counts_no_further_than_a_thousand(admin_client: Client) -> None:
+    add_alerts(make_rule(AlertKind.CHANNEL_BALANCE_BELOW), 999)
+    below = admin_client.get("/ops/").text
+    add_alerts(make_rule(AlertKind.CHANNEL_BALANCE_BELOW), 2)
+
+    answer = admin_client.get("/ops/")
+
+    assert "999 are open" in below
+    assert answer.context["open_alerts"] == 1000
+    assert "999+ are open" in answer.text
+
+
 # --- In the browser ---------------------------------------------------------------------------
 
 

@@ -1,7 +1,9 @@
 """The provider's report of tokens on an interval's page."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -42,18 +44,11 @@ def page_of(row: Reconciliation) -> str:
     return reverse("ops:reconciliation-interval", args=[row.pk])
 
 
-def call(row: Reconciliation, model: str) -> None:
+def call(row: Reconciliation, model: str, **fields: Any) -> None:
     token = make_token(make_user(balance=10_000))
-    call = settlement(
-        token,
-        row.channel,
-        quota=5,
-        served_model=model,
-        prompt_tokens=12_345,
-        completion_tokens=678,
-        created_at=NOON + timedelta(minutes=5),
-    )
-    settle(settlements=[call], at=NOON)
+    used = {"served_model": model, "prompt_tokens": 12_345, "completion_tokens": 678}
+    usual = {"quota": 5, "created_at": NOON + timedelta(minutes=5)}
+    settle(settlements=[settlement(token, row.channel, **{**used, **usual, **fields})], at=NOON)
 
 
 def test_nobody_is_asked_before_somebody_wants_to_know(admin_client: Client, provider: Provider) -> None:
@@ -92,6 +87,17 @@ def test_both_sides_stand_side_by_side_with_what_follows(
     assert "All models" not in text
     assert "some minutes late" not in text
     assert ("<html" in text) is (not headers)
+
+
+def test_a_call_under_way_at_the_end_is_no_warning(admin_client: Client, provider: Provider) -> None:
+    row = interval()
+    call(row, "gpt-4o", created_at=row.ended_at + timedelta(minutes=1), duration_ms=120_000)
+    used = openai_result("gpt-4o", requests=1, prompt=12_345, cached=0, completion=678)
+    provider.says(openai_page((NOON, [used])))
+
+    text = admin_client.get(page_of(row), {"usage": "1"}).content.decode()
+
+    assert re.search(r'state-info">(?:(?!state-).)*Calls under way at the beginning or end', text, re.DOTALL)
 
 
 def test_several_models_are_added_up_and_untold_counts_are_dashes(

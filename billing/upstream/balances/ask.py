@@ -1,6 +1,7 @@
 """Asking a provider over HTTP, and telling "not now" from "no"."""
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,6 +20,8 @@ from billing.upstream.client import (
     send,
 )
 
+DEADLINE = timedelta(seconds=30)
+"""Somebody may be waiting, and some answers come in many pages."""
 SHORTEST_SECRET = 6
 """Anything shorter hides nothing, and replacing it could turn one amount into another."""
 _LONGEST_WAIT_S = 24 * 60 * 60
@@ -37,6 +40,9 @@ class Ask:
 
     :param now: the time of asking; it also decides which month is asked about
     :param secrets: what no error may repeat
+    :param timeout: for each answer
+    :param deadline: for all of them together, from now on
+    :param clock: tells seconds
     """
 
     def __init__(
@@ -45,7 +51,9 @@ class Ask:
         now: datetime,
         secrets: Iterable[str] = (),
         timeout: timedelta = TIMEOUT,
+        deadline: timedelta = DEADLINE,
         transport: Callable[..., Answer] = send,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         forms = {form for secret in secrets if len(secret) >= SHORTEST_SECRET for form in _forms(secret)}
         self.now = now
@@ -53,7 +61,10 @@ class Ask:
         """What was asked and answered so far, without secrets, for whoever has to find out why."""
         self._secrets = sorted(forms, key=len, reverse=True)
         self._timeout = timeout
+        self._deadline = deadline
         self._transport = transport
+        self._clock = clock
+        self._began = clock()
 
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None, busy: Collection[int] = ()
@@ -75,6 +86,9 @@ class Ask:
     ) -> dict[str, Any]:
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
             raise refusal(_("A key has characters that no key has: enter it again."))
+        left = self._left()
+        if not left:
+            raise self._too_late()
         try:
             answer = self._transport(
                 method,
@@ -82,11 +96,13 @@ class Ask:
                 headers={"accept": "application/json", **headers},
                 body=body,
                 secrets=self._secrets,
-                timeout=self._timeout,
+                timeout=min(self._timeout, left),
             )
         except UpstreamAnswerTooLargeError as exc:
             raise refusal(str(exc)) from exc
         except UpstreamCallError as exc:
+            if not self._left():
+                raise self._too_late() from exc
             raise BalanceUnavailableError(reason=self._redacted(str(exc))) from exc
         self.heard.append(f"{method} {urlsplit(url).path} {answer.status}\n{answer.text[:_MOST_HEARD]}")
         if answer.status >= 500 or answer.status in _BUSY or answer.status in busy:
@@ -97,6 +113,14 @@ class Ask:
             raise refusal(_failure(answer), status=answer.status)
         data: dict[str, Any] = answer.data
         return data
+
+    def _left(self) -> timedelta:
+        took = timedelta(seconds=self._clock() - self._began)
+        return max(self._deadline - took, timedelta())
+
+    def _too_late(self) -> BalanceUnavailableError:
+        reason = _("No complete answer within %(seconds)s seconds.") % {"seconds": self._deadline.seconds}
+        return BalanceUnavailableError(reason=reason)
 
     def _redacted(self, words: str) -> str:
         for secret in self._secrets:

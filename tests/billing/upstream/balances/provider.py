@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,9 +59,9 @@ class Provider:
     def says(self, *bodies: str) -> None:
         self.answers += [Answering(body=body) for body in bodies]
 
-    def ask(self, *secrets: str, timeout: timedelta = client.TIMEOUT, now: datetime = NOW) -> Ask:
+    def ask(self, *secrets: str, now: datetime = NOW, **options: Any) -> Ask:
         """What asks any address, and arrives here."""
-        return Ask(now=now, secrets=secrets, timeout=timeout, transport=self._transport)
+        return Ask(now=now, secrets=secrets, transport=self._transport, **options)
 
     def _transport(self, method: str, url: str, *, headers: dict[str, str], **kwargs: Any) -> client.Answer:
         parts = urlsplit(url)
