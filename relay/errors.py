@@ -126,6 +126,18 @@ class UpstreamRejectedError(DomainError):
             self.code = upstream_code  # type: ignore[misc]
 
 
+class TooLargeForAccountError(DomainError):
+    """The request does not fit what is left on our account, or its limit; callers do not learn how much."""
+
+    code = "request_too_large"
+    http_status = 413
+    message = _("This request is too large for what the provider behind “%(model)s” grants this service.")
+    remedy = _(
+        "This is not about your quota: it was not charged. Shorten the prompt, ask for a shorter answer, or"
+        " use another model."
+    )
+
+
 class StoreUnavailableError(DomainError):
     code = "internal_error"
     http_status = 503

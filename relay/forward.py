@@ -16,7 +16,7 @@ from relay.group_commit import wait_for
 from relay.http import Headers, Request
 from relay.metering import Metering
 from relay.sse import DONE, EventFilter, answer_texts
-from relay.upstream import OpenCall, UpstreamError, open_call, transport_error
+from relay.upstream import OpenCall, UpstreamError, error_in, open_call, transport_error
 from relay.usage import read_usage
 
 logger = structlog.get_logger(__name__)
@@ -34,8 +34,7 @@ async def serve_call(*, call: Call, request: Request, client: Client, metering: 
     :raises DomainError: if nothing was served; the failure has been recorded, nothing was charged
     """
     try:
-        opened = await _open_first(call, client, metering)
-        answer = None if call.request.is_stream else await _read_json(call, opened)
+        opened, answer = await _open_first(call, client, metering)
     except UpstreamError as failed:
         metrics.note_upstream_failure(failed.error)
         await _settled(metering, call, call.failure(failed.error))
@@ -52,12 +51,17 @@ async def serve_call(*, call: Call, request: Request, client: Client, metering: 
         await _answer_json(call, request, metering, *answer)
 
 
-async def _open_first(call: Call, client: Client, metering: Metering) -> OpenCall:
-    """Try the planned channels in their order; only before anything was served can another one do better."""
+async def _open_first(
+    call: Call, client: Client, metering: Metering
+) -> tuple[OpenCall, tuple[bytes, Settlement] | None]:
+    """Try the planned channels in their order; only before anything was served can another one do better.
+
+    :returns: the open stream and None, or the call that is closed and its whole answer
+    """
     for attempt in call.plan.attempts:
         call.attempt = attempt
         try:
-            return await open_call(client, attempt, call.upstream_body(), call.seconds_left)
+            return await _answer_of(call, client)
         except UpstreamError as failed:
             logger.warning(
                 "relay.channel_failed",
@@ -75,6 +79,42 @@ async def _open_first(call: Call, client: Client, metering: Metering) -> OpenCal
     raise AssertionError("a plan has at least one attempt")
 
 
+async def _answer_of(call: Call, client: Client) -> tuple[OpenCall, tuple[bytes, Settlement] | None]:
+    opened = await open_call(client, call.attempt, call.upstream_body(), call.seconds_left)
+    if not call.request.is_stream:
+        return opened, await _read_json(call, opened)
+    try:
+        failed = await _error_ahead(call, opened)
+    except BaseException:
+        await opened.close()
+        raise
+    if failed is not None:
+        await opened.close()
+        raise failed
+    return opened, None
+
+
+async def _error_ahead(call: Call, opened: OpenCall) -> UpstreamError | None:
+    """The error in an answer of JSON to a call that asked for a stream, before any of it is served."""
+    try:
+        raw = await opened.read_json_ahead()
+    except RequestError as exc:
+        error = transport_error(exc, call.attempt.served_model).error
+        return UpstreamError(error=error, may_fail_over=False)
+    if not raw or _has_choices(raw):
+        return None
+    failed = error_in(raw, opened.response, call.attempt)
+    return failed if failed.diagnosis is not None else None
+
+
+def _has_choices(raw: bytes) -> bool:
+    try:
+        parsed = json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(parsed, dict) and bool(parsed.get("choices"))
+
+
 async def _read_json(call: Call, opened: OpenCall) -> tuple[bytes, Settlement]:
     """The whole answer, which has to be a completion before anybody pays for it, and its charge."""
     model = call.attempt.served_model
@@ -82,15 +122,17 @@ async def _read_json(call: Call, opened: OpenCall) -> tuple[bytes, Settlement]:
         raw = bytes(await opened.response.bytes())
         parsed = json.loads(raw)
     except RequestError as exc:
-        raise transport_error(exc, model) from exc
+        error = transport_error(exc, model).error
+        raise UpstreamError(error=error, may_fail_over=False) from exc  # the provider has done its work
     except (ValueError, RecursionError) as exc:
         error = UpstreamFailedError(model=model, reason="not JSON")
         raise UpstreamError(error=error, may_fail_over=False) from exc
     finally:
         await opened.close()
     if not isinstance(parsed, dict) or not isinstance(parsed.get("choices"), list):
-        error = UpstreamFailedError(model=model, reason="no completion in the answer")
-        raise UpstreamError(error=error, may_fail_over=False)
+        raise error_in(raw, opened.response, call.attempt)
+    if not parsed["choices"] and (failed := error_in(raw, opened.response, call.attempt)).diagnosis:
+        raise failed
     call.note_first_byte()
     outcome = Outcome(usage=read_usage(parsed.get("usage")))
     if outcome.usage is None or not outcome.usage.completion:
@@ -166,16 +208,15 @@ class _Stream:
             time_left.reschedule(_AT_ONCE)
 
     async def _copy(self) -> None:
-        reader = self._opened.response.body_reader
         self._metering.begin_stream(self._call.request_id, self._call.stream_so_far())
         await self._request.start(200, b"text/event-stream; charset=utf-8", _STREAM_HEADERS)
         while not self._filter.is_done:
-            chunk = await reader.read_chunk()
+            chunk = await self._opened.read_chunk()
             _stop_if_cancelled()
             if chunk is None:
                 await self._write(self._filter.finish())
                 return
-            await self._write(self._filter.feed(bytes(chunk)))
+            await self._write(self._filter.feed(chunk))
 
     async def _write(self, data: bytes) -> None:
         if data:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from billing.pricing import TokenCounts
+from billing.upstream.diagnoses.redaction import redact
 from relay.errors import dump
 from relay.usage import read_usage
 
@@ -92,11 +93,25 @@ class EventFilter:
             usage = read_usage(parsed.get("usage"))
             if usage is not None:
                 self.usage, self._covered = usage, len(self._events)
-            if self._wants_usage or "usage" not in parsed:
-                yield event
-            elif parsed.get("choices") or not parsed["usage"]:
-                del parsed["usage"]
-                yield b"data: " + dump(parsed) + b"\n\n"
+            told = dict(parsed)
+            if "error" in parsed:
+                told["error"] = _redacted(parsed["error"])
+            if (
+                not self._wants_usage
+                and told.pop("usage", None)
+                and not (told.get("choices") or told.get("error"))
+            ):
+                continue
+            yield event if told == parsed else b"data: " + dump(told) + b"\n\n"
+
+
+def _redacted(error: Any) -> Any:
+    """A provider's error without what looks like a key, in its message or wherever else it has a text."""
+    if isinstance(error, str):
+        return redact(error)
+    if isinstance(error, dict):
+        return {name: redact(value) if isinstance(value, str) else value for name, value in error.items()}
+    return error
 
 
 def _end_of_whole_events(data: bytes) -> int:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from http import HTTPStatus
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import RequestError, RequestTimeoutError
@@ -17,6 +18,7 @@ from billing.upstream.diagnoses.classes import ErrorClass, Responsible
 from billing.upstream.diagnoses.diagnosing import Diagnosis, diagnose
 from oneapi_admin.lib.errors import DomainError
 from relay.errors import (
+    TooLargeForAccountError,
     UpstreamFailedError,
     UpstreamRateLimitedError,
     UpstreamRejectedError,
@@ -77,8 +79,40 @@ class OpenCall:
     """A call that a channel answered with success; close it, however it ends."""
 
     response: Response
-    """Its body is unread."""
+    """Its body is unread, but for what was read ahead."""
     _request: StreamRequest
+    _ahead: bytes = b""
+
+    async def read_chunk(self) -> bytes | None:
+        """What comes next of the body; None at its end."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            return ahead
+        chunk = await self.response.body_reader.read_chunk()
+        return None if chunk is None else bytes(chunk)
+
+    async def read_json_ahead(self) -> bytes:
+        """The whole answer if it is JSON and no longer than an error is; it stays to be read.
+
+        Empty for all that may be a stream: its first event waits for nothing.
+        """
+        if not self._is_called_json:
+            return b""
+        read = bytearray()
+        try:
+            while chunk := await self.response.body_reader.read_chunk():
+                read += chunk
+                if len(read) > MAX_BYTES or not read.lstrip().startswith((b"{", b"[")):
+                    return b""
+            return bytes(read)
+        finally:
+            self._ahead = bytes(read)
+
+    @property
+    def _is_called_json(self) -> bool:
+        with suppress(ValueError):
+            return self.response.headers.get("content-type", "").lower().startswith("application/json")
+        return False
 
     async def close(self) -> None:
         await self._request.__aexit__(None, None, None)
@@ -107,7 +141,7 @@ async def open_call(client: Client, attempt: Attempt, body: bytes, seconds: floa
         raise UpstreamError(error=error, may_fail_over=True) from exc
     try:
         opened = OpenCall(await request.__aenter__(), request)
-        if opened.response.status == 200:
+        if opened.response.status == HTTPStatus.OK:
             return opened
         try:
             raise await _error_of(opened.response, attempt)
@@ -134,9 +168,14 @@ async def _error_of(response: Response, attempt: Attempt) -> UpstreamError:
     raw = bytearray()
     while len(raw) < MAX_BYTES and (chunk := await response.body_reader.read_chunk()):
         raw += chunk
+    return error_in(bytes(raw), response, attempt)
+
+
+def error_in(body: bytes, response: Response, attempt: Attempt) -> UpstreamError:
+    """What is wrong when an answer is no completion, whatever its status."""
     return classify(
         status=response.status,
-        body=bytes(raw),
+        body=body,
         headers=_headers(response),
         base_url=attempt.route.base_url,
         model=attempt.served_model,
@@ -161,27 +200,32 @@ def classify(
     :param at: when it arrived
     """
     diagnosis = diagnose(status=status, body=body, headers=headers, base_url=base_url, at=at)
-    error = _error(diagnosis, status, model)
-    # What is too large for one account may fit another one.
-    is_final = isinstance(error, UpstreamRejectedError) and diagnosis.responsible != Responsible.OPERATOR
-    return UpstreamError(error=error, may_fail_over=not is_final, diagnosis=diagnosis)
+    if status == HTTPStatus.OK and diagnosis.error_class == ErrorClass.NOT_AN_ERROR:
+        error = UpstreamFailedError(model=model, reason="no completion in the answer")
+        return UpstreamError(error=error, may_fail_over=False)
+    told = _error(diagnosis, status, model)
+    # What is too large for one account may fit another one, and a page may be anybody's.
+    is_final = isinstance(told, UpstreamRejectedError) and diagnosis.matched.is_structured
+    return UpstreamError(error=told, may_fail_over=not is_final, diagnosis=diagnosis)
 
 
 def _error(diagnosis: Diagnosis, status: int, model: str) -> DomainError:
     """What the caller is told."""
     matched, means = diagnosis.matched, diagnosis.error_class
     reason = f"{status} {matched.code or matched.type}".strip()
-    if status < 400:
+    if status < 400 and status != HTTPStatus.OK:
         return UpstreamFailedError(model=model, reason=reason)
     if means in _OURS or (means == ErrorClass.UNKNOWN and status == 403):
         return UpstreamUnavailableError(model=model, reason=reason)
     if means in _LIMITED or (means == ErrorClass.OVERLOADED and status == 429):
         seconds = min(max(diagnosis.retry_after_s or 1, 1), _LONGEST_WAIT)
         return UpstreamRateLimitedError(model=model, seconds=seconds)
+    if means in _REJECTED and diagnosis.responsible == Responsible.OPERATOR:
+        return TooLargeForAccountError(model=model)
     if means in _REJECTED:
         is_told = means == ErrorClass.BAD_REQUEST or status in _TOO_LARGE
         return UpstreamRejectedError(
-            status=status if is_told else 413,
+            status=max(status, 400) if is_told else 413,
             upstream_code=matched.code or None,
             param=matched.param,
             reason=(matched.message if matched.is_structured else "") or f"The provider answered {status}.",

@@ -73,17 +73,18 @@ def ask_channels(channel_ids: Sequence[int] | None = None) -> int:
 def ask_soon(*, channel_id: int, at: datetime) -> bool:
     """Have a provider asked with the next round, as it told a call that there is nothing left.
 
-    One that could not be asked the last times is left in peace for longer, and one that refuses altogether.
+    One that could not be asked the last time is left in peace until it is due, and one that refuses
+    altogether.
 
     :returns: whether that is sooner than it would have been
     """
-    polls = BalancePoll.objects.filter(pk=channel_id, is_refused=False)
-    known = polls.values("asked_at", "failures").first()
+    polls = BalancePoll.objects.filter(pk=channel_id, is_refused=False, failures=0)
+    known = polls.values("asked_at").first()
     if known is None:
         return False
     due_at = at
     if known["asked_at"] is not None:
-        due_at = max(at, known["asked_at"] + HURRIED_EVERY * 2 ** min(known["failures"], 6))
+        due_at = max(at, known["asked_at"] + HURRIED_EVERY)
     return bool(polls.filter(due_at__gt=due_at).update(due_at=due_at))
 
 

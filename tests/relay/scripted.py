@@ -46,6 +46,21 @@ def upstream_that_falls_silent(beginning: bytes) -> Iterator[str]:
 
 
 @contextmanager
+def upstream_that_breaks_off(beginning: bytes) -> Iterator[str]:
+    """Answer every call with less than was announced; yields the origin."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", "application/json")
+        handler.send_header("content-length", str(len(beginning) + 1))
+        handler.end_headers()
+        handler.wfile.write(beginning)
+
+    with _upstream(answer) as origin:
+        yield origin
+
+
+@contextmanager
 def upstream_without_end(event: bytes) -> Iterator[str]:
     """Stream the event to every call again and again until nobody listens; yields the origin."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from relay.errors import (
+    TooLargeForAccountError,
     UpstreamFailedError,
     UpstreamRateLimitedError,
     UpstreamRejectedError,
@@ -149,15 +150,24 @@ def test_the_channels_address_tells_whose_words_they_are(base_url: str, error_cl
     [
         (
             429,
-            error(message="Request too large for gpt-4o", code="rate_limit_exceeded"),
+            error(message="Request too large for gpt-4o: Limit 30000", code="rate_limit_exceeded"),
             "https://api.openai.com",
         ),
-        (413, error(message="Request too large", code="rate_limit_exceeded"), "https://api.groq.com/openai"),
+        (
+            413,
+            error(message="Request too large: Limit 6000", code="rate_limit_exceeded"),
+            "https://api.groq.com/openai",
+        ),
         (
             402,
-            error(code=402, message="m", metadata={"reason": "weight_exceeds_budget"}),
+            error(
+                code=402,
+                message="can only afford 2666: openrouter.ai/settings/credits",
+                metadata={"reason": "weight_exceeds_budget"},
+            ),
             "https://openrouter.ai/api",
         ),
+        (402, error(code=402, message="Prompt tokens limit exceeded: 9 > 2666"), "https://openrouter.ai/api"),
     ],
 )
 def test_what_one_account_is_too_small_for_may_fit_another_and_is_told_as_too_large(
@@ -165,10 +175,12 @@ def test_what_one_account_is_too_small_for_may_fit_another_and_is_told_as_too_la
 ) -> None:
     failed = classified(status, body, base_url=base_url)
 
-    assert isinstance(failed.error, UpstreamRejectedError)
+    assert isinstance(failed.error, TooLargeForAccountError)
     assert failed.may_fail_over
-    assert failed.error.http_status == 413
+    assert (failed.error.http_status, failed.error.code) == (413, "request_too_large")
     assert not failed.error.is_retryable
+    for theirs in ("afford", "2666", "credits", "imit", "30000", "6000"):
+        assert theirs not in failed.error.full_text
 
 
 @pytest.mark.parametrize("status", [204, 301, 308])
@@ -180,19 +192,113 @@ def test_an_answer_that_is_no_error_and_no_completion_is_a_failure_whatever_it_s
 
 
 def test_what_fits_nowhere_is_tried_nowhere_else() -> None:
-    failed = classified(403, error(message="Input is too long"), base_url="https://api.together.xyz")
+    body = error(message="Input token count exceeds the context length")
+
+    failed = classified(403, body, base_url="https://api.together.xyz")
 
     assert isinstance(failed.error, UpstreamRejectedError)
     assert not failed.may_fail_over
     assert failed.error.http_status == 413
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "base_url"),
+    [
+        (403, b"", "https://api.together.xyz"),
+        (403, b"<html>You are unable to access together.xyz</html>", "https://api.together.xyz"),
+        (403, error(message="Your key may not use this model"), "https://api.together.xyz"),
+        (
+            400,
+            b"<html>The plain HTTP request was sent to HTTPS port, context</html>",
+            "https://relay.example",
+        ),
+        (403, b"<html>max context length</html>", "https://api.together.xyz"),
+        (413, b"", "https://relay.example"),
+        (400, b'{"error": {"message": null}}', "https://relay.example"),
+    ],
+)
+def test_a_page_or_a_status_alone_is_never_the_last_word(status: int, body: Any, base_url: str) -> None:
+    assert classified(status, body, base_url=base_url).may_fail_over
+
+
+def test_a_code_without_a_message_is_an_answer_of_the_provider() -> None:
+    assert not classified(400, error(code="context_length_exceeded")).may_fail_over
+
+
+@pytest.mark.parametrize(
+    ("body", "base_url", "error_type", "may_fail_over", "is_out_of_money"),
+    [
+        (
+            {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+            "https://api.minimax.io",
+            UpstreamUnavailableError,
+            True,
+            True,
+        ),
+        (
+            {"base_resp": {"status_code": 1002, "status_msg": "rate limit"}, "choices": None},
+            "https://relay.example",
+            UpstreamRateLimitedError,
+            True,
+            False,
+        ),
+        (
+            {"base_resp": {"status_code": 1026, "status_msg": "input is sensitive"}},
+            "https://api.minimax.io",
+            UpstreamRejectedError,
+            False,
+            False,
+        ),
+        (
+            {"error_code": 17, "error_msg": "Open api daily request limit reached"},
+            "https://qianfan.baidubce.com",
+            UpstreamUnavailableError,
+            True,
+            True,
+        ),
+        (error(code="insufficient_quota"), "https://api.openai.com", UpstreamUnavailableError, True, True),
+        (error(message="secret words"), "https://relay.example", UpstreamFailedError, True, False),
+        ({"id": "x"}, "https://relay.example", UpstreamFailedError, False, False),
+        ([7], "https://relay.example", UpstreamFailedError, False, False),
+    ],
+)
+def test_an_error_that_is_told_with_success_is_taken_for_what_it_is(
+    body, base_url, error_type, may_fail_over, is_out_of_money
+) -> None:
+    failed = classified(200, body, base_url=base_url)
+
+    assert type(failed.error) is error_type
+    assert failed.error.http_status >= 400
+    assert failed.may_fail_over == may_fail_over
+    assert failed.is_out_of_money == is_out_of_money
+    if error_type is not UpstreamRejectedError:
+        for theirs in ("balance", "secret", "daily"):
+            assert theirs not in failed.error.full_text
+
+
+def test_a_caller_who_quotes_an_error_is_told_that_the_request_is_wrong() -> None:
+    message = 'Invalid value: \'{"error":{"code":"insufficient_quota"}}\'. Supported values are \'a\'.'
+
+    failed = classified(400, error(message=message), base_url="https://api.openai.com")
+
+    assert isinstance(failed.error, UpstreamRejectedError)
+    assert (failed.may_fail_over, failed.is_out_of_money) == (False, False)
+
+
 def test_a_key_in_the_words_of_a_provider_is_not_passed_on() -> None:
-    failed = classified(400, error(message="bad header: Bearer sk-abcd1234efgh5678", code="sk-abcd1234efgh"))
+    failed = classified(
+        400,
+        error(
+            message="bad header: Bearer sk-abcd1234efgh5678",
+            code="sk-abcd1234efgh",
+            param="sk-abcd1234efgh5678",
+        ),
+    )
 
     assert isinstance(failed.error, UpstreamRejectedError)
     assert "abcd1234" not in str(failed.error)
     assert "abcd1234" not in failed.error.code
+    assert failed.error.context["param"] == "…"
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,22 @@ def test_an_error_in_the_stream_is_noticed_and_passed_on() -> None:
     assert not events.is_done
 
 
+@pytest.mark.parametrize("wants_usage", [True, False])
+@pytest.mark.parametrize("is_object", [True, False])
+def test_a_key_in_an_error_in_the_stream_is_hidden(is_object: bool, wants_usage: bool) -> None:
+    message = "Incorrect API key provided: sk-abcd1234efgh5678"
+    told = {"message": message, "code": 401} if is_object else message
+    refusal = b"data: " + json.dumps({"error": told, "usage": {"prompt_tokens": 1}}).encode() + b"\n\n"
+
+    events, output = fed([event("a") + refusal], wants_usage=wants_usage)
+
+    last = parsed(output)[-1]
+    hidden = "Incorrect API key provided: …"
+    assert last["error"] == ({"message": hidden, "code": 401} if is_object else hidden)
+    assert ("usage" in last) == wants_usage
+    assert events.has_error
+
+
 @pytest.mark.parametrize("text", ['"error"', '{"error": 1}'])
 def test_a_text_about_errors_is_no_error(text: str) -> None:
     events, output = fed([event(text), event("b", error=None)])

@@ -32,6 +32,14 @@ _TAGS = (
 _MESSAGES = ("message", "msg", "error_msg", "status_msg", "error_message", "error_description", "detail")
 _FINE = frozenset({"", "0", "200", "20000", "none", "success", "ok"})
 """What stands for "no error" where a code is told with every answer."""
+_PASSES_ON = re.compile(
+    r"(?:(?:bad response(?: status code \d{3})?(?:, body)?|error(?: code)?:? \d{3}"
+    r"|event: \w{1,20}\s{1,2}data|data|(?:upstream |provider |api )?[\w.]{0,60}(?:error|exception))"
+    r"(?:(?::| -)\s?|\s)){0,6}\{",
+    re.IGNORECASE,
+)
+"""How a text begins that passes on what another provider answered. Elsewhere in a text, JSON may be what a
+caller wrote: providers quote what is wrong with a request."""
 _STRING = r'"((?:[^"\\]|\\.){0,1000})'
 
 
@@ -46,7 +54,7 @@ class ErrorBody:
     tags: frozenset[str] = frozenset()
     """All that is like a code, in small letters; MiniMax's and Baidu's after the name of their shape."""
     said: str = ""
-    """The message in small letters, and the names of Google's quotas."""
+    """The message in small letters on one line, each name of Google's quotas on another."""
     parts: tuple[Mapping[str, Any], ...] = ()
     """Its JSON objects, for what is told beside the message, such as delays."""
     text: str = ""
@@ -64,8 +72,11 @@ class ErrorBody:
         return [self, *(self.inner.layers if self.inner else ())]
 
 
-def read_body(body: bytes | str) -> ErrorBody:
-    """Read whatever came; bytes that are no text and JSON that is cut off are read as far as they go."""
+def read_body(body: bytes | str, *, is_passed_on: bool = True) -> ErrorBody:
+    """Read whatever came; bytes that are no text and JSON that is cut off are read as far as they go.
+
+    :param is_passed_on: whether it may have another provider's error within
+    """
     raw = body.encode("utf-8", "replace") if isinstance(body, str) else body
     text = _clean(raw[:MAX_BYTES].decode("utf-8", "replace")).strip("\ufeff \t\r\n")
     parsed = _parsed(text)
@@ -73,21 +84,21 @@ def read_body(body: bytes | str) -> ErrorBody:
         parsed = _salvaged(text)
     if parsed is None:
         plain = text[:LONGEST_MESSAGE]
-        return ErrorBody(said=plain.lower(), text=text.lower(), plain=plain)
-    return _read(parsed, text=text.lower(), layers_left=_MOST_LAYERS - 1)
+        return ErrorBody(said=_one_line(plain), text=text.lower(), plain=plain)
+    return _read(parsed, text=text.lower(), layers_left=_MOST_LAYERS - 1 if is_passed_on else 0)
 
 
 def _parsed(text: str) -> Any:
-    """The JSON of a text: the whole of it, else the first object in it."""
+    """The JSON of a text: the whole of it, else what it begins with or passes on."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
-    begins = text.find("{")
-    if begins < 0:
+    found = _PASSES_ON.match(text)
+    if found is None:
         return None
     try:
-        return json.JSONDecoder().raw_decode(text, begins)[0]
+        return json.JSONDecoder().raw_decode(text, found.end() - 1)[0]
     except (ValueError, RecursionError):
         return None
 
@@ -133,7 +144,7 @@ def _read(parsed: Any, *, text: str, layers_left: int) -> ErrorBody:
         message=message,
         param=_clean(main["param"])[:LONGEST_NAME] if isinstance(main.get("param"), str) else None,
         tags=tags,
-        said="\n".join([own_words.lower(), *_quotas(parts)]),
+        said="\n".join([_one_line(own_words), *_quotas(parts)]),
         parts=parts,
         text=text,
         inner=inner,
@@ -197,8 +208,6 @@ def _inner(parts: tuple[Mapping[str, Any], ...], message: str, layers_left: int)
     for raw in (*(part["raw"] for part in parts if part.get("raw")), message):
         found = raw
         if isinstance(raw, str):
-            if "{" not in raw:
-                continue
             found = _parsed(_clean(raw[:MAX_BYTES]))
         if isinstance(found, dict | list):
             inner = _read(found, text=_dumped(found), layers_left=layers_left - 1)
@@ -222,6 +231,10 @@ def _is_error(parsed: Mapping[str, Any]) -> bool:
     if "message" in parsed and "choices" not in parsed:
         codes.append(parsed.get("code"))
     return any(_word(code).lower() not in _FINE for code in codes)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.lower().split())
 
 
 def _word(value: Any) -> str:

@@ -28,18 +28,18 @@ _DURATION = re.compile(rf"(?:{_PIECE})+")
 _PIECES = re.compile(_PIECE)
 _EPOCH_S, _EPOCH_MS = 10**9, 10**12
 _MOMENT = (
-    r"(\d{4}-\d\d-\d\d(?:(?:t|\s|\s+at\s+)\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?(?:\s*utc|z|[+-]\d\d:?\d\d)?)"
+    r"(\d{4}-\d\d-\d\d(?:(?:t|\s|\sat\s)\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?(?:\s?utc|z|[+-]\d\d:?\d\d)?)"
 )
 _RESETS = re.compile(
-    rf"(?:reset|resets|resetting|access|again|available|until|将在|于)(?:\s+(?:at|on))?[\s:]*{_MOMENT}"
+    rf"(?:reset|resets|resetting|access|again|available|until|将在|于)(?:\s(?:at|on))?[\s:]{{0,4}}{_MOMENT}"
 )
 _AGAIN = re.compile(
-    r"(?:again|retry|reset|resets|wait|access)[\s:]+(?:(?:in|after|for)\s+)?"
+    r"(?:again|retry|reset|resets|wait|access)[\s:]{1,4}(?:(?:in|after|for)\s)?"
     rf"(?P<amount>{_DURATION.pattern}|\d{{1,9}}(?:\.\d{{1,9}})?)"
-    r"(?:\s*(?P<word>milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?))?\b"
+    r"(?:\s?(?P<word>milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?))?\b"
 )
-_CLOCK = re.compile(r"(?:replenished|reset|again|retry)\s+in\s+(\d{1,3}):(\d\d):(\d\d)")
-_CHINESE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(秒|分钟|小时|天)钟?(?:之|以)?后")
+_CLOCK = re.compile(r"(?:replenished|reset|again|retry)\sin\s(\d{1,3}):(\d\d):(\d\d)")
+_CHINESE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s?(秒|分钟|小时|天)钟?(?:之|以)?后")
 _WORD_S = {"mil": 1e-3, "sec": 1, "min": 60, "hou": 3600, "day": 86400}
 _CHINESE_S = {"秒": 1, "分钟": 60, "小时": 3600, "天": 86400}
 _GOOGLE = ("retryDelay", "quotaResetDelay", "quotaResetTimeStamp")
@@ -138,8 +138,9 @@ def _moment(text: str, at: datetime, zone: timezone) -> float | None:
 
 
 def _in_text(said: str, at: datetime, zone: timezone) -> float | None:
+    """What a message says, in which no two blanks follow one another."""
     if found := _RESETS.search(said):
-        text = re.sub(r"\s+at\s+", " ", found[1]).removesuffix("utc").rstrip()
+        text = found[1].replace(" at ", " ").removesuffix("utc").rstrip()
         has_zone = found[1].endswith("utc")
         if (seconds := _moment(text, at, UTC if has_zone else zone)) is not None:
             return seconds

@@ -15,6 +15,7 @@ from billing.upstream.diagnoses.rules import RULES, STATUS_RULES
 from billing.upstream.diagnoses.words import POLICIES, Policy, duration_text
 
 LONGEST_ECHO = 500
+_WRONG_REQUEST = (400, 422)
 _HAS_WAITS = (ErrorClass.RATE_LIMITED, ErrorClass.WINDOW_QUOTA, ErrorClass.OVERLOADED)
 _LATER_IN_DAYS = (ErrorClass.SPEND_LIMIT,)
 """Over at a moment that the provider may name, but not by the wait of a limited rate."""
@@ -36,7 +37,8 @@ class Match:
     param: str | None
     message: str
     is_structured: bool
-    """Whether the message was told as one; else it is the beginning of whatever came."""
+    """Whether it was told in fields, with a message or a code; else the message is the beginning of whatever
+    came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class Diagnosis:
     ends_at: datetime | None
     """When it is over, where that is known; ``retry_after_s`` is a day at most."""
     at: datetime
+    is_hearsay: bool
+    """Whether only the words of an answer to a wrong request say so, which may be a caller's."""
     _rule: Rule
 
     @property
@@ -75,7 +79,8 @@ class Diagnosis:
     @property
     def is_out_of_money(self) -> bool:
         """Whether the account's balance or limit should be looked at."""
-        return self.error_class in (ErrorClass.CREDIT_EXHAUSTED, ErrorClass.SPEND_LIMIT)
+        is_of_money = self.error_class in (ErrorClass.CREDIT_EXHAUSTED, ErrorClass.SPEND_LIMIT)
+        return is_of_money and not self.is_hearsay
 
     @property
     def meaning(self) -> str:
@@ -115,13 +120,14 @@ def diagnose(
     :param base_url: where the answer came from; of use without ``provider``
     """
     lowered = {name.lower(): value.strip() for name, value in (headers or {}).items()}
-    read = read_body(body)
     sender = provider or provider_at(base_url) or sender_of(lowered)
+    is_sender_known = sender is not None and not PROVIDERS[sender].is_relay
+    read = read_body(body, is_passed_on=not is_sender_known)
     authors = authors_of(read.text)
     known = {sender} if sender else set()
-    if sender is None or PROVIDERS[sender].is_relay:
+    if not is_sender_known:
         known.update(authors)
-    rule, certainty, layer = _matched(status, read, frozenset(known))
+    rule, certainty, layer = _matched(status, read, frozenset(known), is_sender_known=is_sender_known)
     wait_s, ends_at = _wait(rule, lowered, read, known, at)
     return Diagnosis(
         error_class=rule.means,
@@ -131,32 +137,36 @@ def diagnose(
         retry_after_s=wait_s,
         ends_at=ends_at,
         at=at,
+        is_hearsay=status in _WRONG_REQUEST and (rule.is_of_words or layer is not read),
         _rule=rule,
     )
 
 
-def _matched(status: int, body: ErrorBody, known: frozenset[str]) -> tuple[Rule, Certainty, ErrorBody]:
+def _matched(
+    status: int, body: ErrorBody, known: frozenset[str], *, is_sender_known: bool
+) -> tuple[Rule, Certainty, ErrorBody]:
     """The first rule that fits, how sure it is, and the error that it fits: the outer one or one within."""
     if 200 <= status < 300 and not body.is_error:
         return _SUCCESS, Certainty.CERTAIN, body
     for depth, layer in enumerate(body.layers):
         about = known | set(authors_of(layer.text)) if depth else known
-        if found := _first(RULES, _status_of(layer, status), layer, about):
+        found = _first(RULES, _status_of(layer, status), layer, about, is_sender_known=is_sender_known)
+        if found is not None:
             rule, certainty = found
             is_inner = depth > 0 and certainty == Certainty.CERTAIN
             return rule, Certainty.LIKELY if is_inner else certainty, layer
-    rule, certainty = _first(STATUS_RULES, _status_of(body, status), body, known) or _NOTHING
-    return rule, certainty, body
+    found = _first(STATUS_RULES, _status_of(body, status), body, known, is_sender_known=is_sender_known)
+    return *(found or _NOTHING), body
 
 
 def _first(
-    rules: tuple[Rule, ...], status: int, body: ErrorBody, known: frozenset[str]
+    rules: tuple[Rule, ...], status: int, body: ErrorBody, known: frozenset[str], *, is_sender_known: bool
 ) -> tuple[Rule, Certainty] | None:
     """The first rule that fits, and how sure it is."""
     is_author_known = any(not PROVIDERS[name].is_relay for name in known)
     for rule in rules:
         if rule.fits(status=status, body=body):
-            certainty = rule.sureness(known, is_author_known=is_author_known)
+            certainty = rule.sureness(known, is_author_known=is_author_known, is_sender_known=is_sender_known)
             if certainty is not None:
                 return rule, certainty
     return None
@@ -195,7 +205,7 @@ def _match(rule: Rule, body: ErrorBody) -> Match:
         source=rule.source,
         code=redact(body.code),
         type=redact(body.type),
-        param=body.param,
-        message=redact(body.message or body.plain)[:LONGEST_ECHO],
-        is_structured=bool(body.message),
+        param=None if body.param is None else redact(body.param),
+        message=redact(body.message or body.plain, length=LONGEST_ECHO),
+        is_structured=bool(body.message or body.code or body.type),
     )

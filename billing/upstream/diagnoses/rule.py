@@ -29,7 +29,8 @@ class Rule:
     beginnings: tuple[str, ...] = ()
     """Or a code begins so."""
     says: re.Pattern[str] | None = None
-    """Found in the message, in small letters."""
+    """Found in the message, in small letters. The message may quote what a caller wrote: what is no affair of
+    theirs is told by its beginning, or with a status that wrong requests do not have."""
     floor_s: int = 1
     """No shorter wait is believed."""
     wait_s: int | None = None
@@ -44,6 +45,11 @@ class Rule:
     remedy: str | Promise = ""
     lasts: str | Promise = ""
 
+    @property
+    def is_of_words(self) -> bool:
+        """Whether it goes by nothing but the message, and perhaps the status."""
+        return self.says is not None and not self.codes and not self.beginnings
+
     def fits(self, *, status: int, body: ErrorBody) -> bool:
         """Whether an error looks so; whose it is has been looked at before."""
         if self.statuses and status not in self.statuses:
@@ -52,14 +58,19 @@ class Rule:
             return False
         return self.says is None or self.says.search(body.said) is not None
 
-    def sureness(self, known: frozenset[str], *, is_author_known: bool) -> Certainty | None:
+    def sureness(
+        self, known: frozenset[str], *, is_author_known: bool, is_sender_known: bool
+    ) -> Certainty | None:
         """How sure it is, None if it is not about them.
 
         :param known: who sent and who wrote the error
         :param is_author_known: whether one of them is no relay
+        :param is_sender_known: whether who sent it is known and no relay
         """
         if not self.providers or not self.providers.isdisjoint(known):
             return self.certainty
+        if is_sender_known and self.is_of_words:
+            return None
         if is_author_known and self.alone != Certainty.CERTAIN:
             return None
         return self.alone

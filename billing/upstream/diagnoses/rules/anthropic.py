@@ -44,7 +44,7 @@ RULES = (
     _rule(
         name="anthropic.long_context",
         means=ErrorClass.PLAN_DENIED,
-        says=says(r"usage credits are required for long context requests"),
+        says=says(r"^usage credits are required for long context requests"),
         alone=Certainty.CERTAIN,
         source="https://github.com/anthropics/claude-code/issues/61808",
         meaning=_("The account has no credits for prompts this long; waiting does not help."),

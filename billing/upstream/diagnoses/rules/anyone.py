@@ -113,10 +113,13 @@ RULES = (
         name="any.bad_key_in_words",
         means=ErrorClass.AUTH_INVALID,
         statuses=frozenset({400, 401, 403}),
-        says=says(
-            r"^(?:incorrect|invalid|expired) (?:api[ _-]?key|authentication)"
-            r"|api key (?:is )?(?:invalid|expired)"
-        ),
+        says=says(r"^(?:incorrect|invalid|expired) (?:api[ _-]?key|authentication)"),
+    ),
+    _likely(
+        name="any.key_is_bad_in_words",
+        means=ErrorClass.AUTH_INVALID,
+        statuses=frozenset({401, 403}),
+        says=says(r"api key (?:is )?(?:invalid|expired)"),
     ),
     _rule(
         name="any.rate_limit_exceeded",

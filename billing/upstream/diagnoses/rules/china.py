@@ -125,7 +125,7 @@ ZHIPU = (
     _zhipu(
         name="zhipu.no_balance_in_words",
         means=ErrorClass.CREDIT_EXHAUSTED,
-        says=says(r"余额不足或无可用资源包|insufficient balance or no resource package"),
+        says=says(r"^(?:余额不足或无可用资源包|insufficient balance or no resource package)"),
         alone=Certainty.CERTAIN,
         remedy=_zhipu_remedy,
     ),
@@ -210,7 +210,7 @@ MINIMAX = (
     _minimax(
         name="minimax.not_in_plan",
         means=ErrorClass.PLAN_DENIED,
-        says=says(r"usage limit exceeded.*\(0/0 used\)"),
+        says=says(r"^usage limit exceeded.*\(0/0 used\)"),
         alone=Certainty.CERTAIN,
         source="https://github.com/MiniMax-AI/MiniMax-M2.7/issues/36",
         meaning=_("The plan allows this model no calls at all."),
@@ -218,7 +218,7 @@ MINIMAX = (
     _minimax(
         name="minimax.plan_window",
         means=ErrorClass.WINDOW_QUOTA,
-        says=says(r"usage limit exceeded.*(?:token|coding) plan|usage limit exceeded.*\(2056\)"),
+        says=says(r"^usage limit exceeded.*(?:(?:token|coding) plan|\(2056\))"),
         alone=Certainty.CERTAIN,
         source="https://github.com/MiniMax-AI/MiniMax-M2.7/issues/36",
     ),

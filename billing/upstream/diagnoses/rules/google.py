@@ -50,13 +50,14 @@ RULES = (
         name="code_assist.quota_exhausted_for_hours",
         means=ErrorClass.WINDOW_QUOTA,
         statuses=frozenset({429}),
-        says=says(r"exhausted your capacity on this model.*reset after \d+h"),
+        says=says(r"exhausted your capacity on this model.{0,200}reset after \d+h"),
         alone=Certainty.CERTAIN,
         source=_CLI,
     ),
     _rule(
         name="code_assist.capacity_of_moment",
         means=ErrorClass.RATE_LIMITED,
+        statuses=frozenset({429}),
         says=says(r"exhausted your capacity on this model"),
         alone=Certainty.CERTAIN,
         floor_s=10,
@@ -84,7 +85,7 @@ RULES = (
     _rule(
         name="gemini.daily_quota",
         means=ErrorClass.WINDOW_QUOTA,
-        says=says(r"quota_id=\S*perday"),
+        says=says(r"\nquota_id=\S*perday"),
         alone=Certainty.CERTAIN,
         until=Until.NEXT_PACIFIC_DAY,
         is_delay_wrong=True,
@@ -95,7 +96,7 @@ RULES = (
     _rule(
         name="gemini.minute_quota",
         means=ErrorClass.RATE_LIMITED,
-        says=says(r"quota_id=\S*perminute"),
+        says=says(r"\nquota_id=\S*perminute"),
         alone=Certainty.CERTAIN,
         source="https://ai.google.dev/gemini-api/docs/rate-limits",
         meaning=_("The project's calls of this minute are used up; it is not about money."),

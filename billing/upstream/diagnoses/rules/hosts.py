@@ -55,7 +55,7 @@ MISTRAL = (
     _mistral(
         name="mistral.capacity",
         means=ErrorClass.OVERLOADED,
-        says=says(r"service tier capacity exceeded"),
+        says=says(r"^service tier capacity exceeded"),
         alone=Certainty.CERTAIN,
     ),
     _mistral(name="mistral.capacity_code", means=ErrorClass.OVERLOADED, codes=names("3505"), alone=None),
@@ -129,6 +129,7 @@ XAI = (
     _xai(
         name="xai.no_credits_or_limit",
         means=ErrorClass.CREDIT_EXHAUSTED,
+        statuses=frozenset({402, 403, 429}),
         says=says(r"used all available credits or reached its monthly spending limit"),
         certainty=Certainty.LIKELY,
         meaning=_("The team's credits are used up, or its monthly limit is reached: xAI does not say which."),
@@ -137,7 +138,7 @@ XAI = (
     _xai(
         name="xai.no_credits",
         means=ErrorClass.CREDIT_EXHAUSTED,
-        says=says(r"run out of credits or need a grok subscription"),
+        says=says(r"^you have run out of credits or need a grok subscription"),
         alone=Certainty.CERTAIN,
         source="https://github.com/Wei-Shaw/sub2api/issues/4069",
         remedy=_("Buy credits, or send the token of a subscription to the host that it is for."),
@@ -162,6 +163,7 @@ TOGETHER = (
         name="together.context_length",
         means=ErrorClass.TOO_LARGE,
         statuses=frozenset({403}),
+        says=says(r"\btokens\b|token count|context|length|max_new|too long"),
         meaning=_("Prompt and answer together are longer than the model's context; the key is in order."),
     ),
     _together(name="together.rate", means=ErrorClass.RATE_LIMITED, statuses=frozenset({429})),

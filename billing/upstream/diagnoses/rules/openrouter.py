@@ -84,6 +84,7 @@ RULES = (
     _rule(
         name="openrouter.free_per_day",
         means=ErrorClass.WINDOW_QUOTA,
+        statuses=frozenset({429}),
         says=says(r"free-models-per-day"),
         alone=Certainty.CERTAIN,
         until=Until.NEXT_DAY,

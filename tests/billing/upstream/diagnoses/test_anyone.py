@@ -37,6 +37,7 @@ CASES = [
     (403, {"message": "This account was suspended"}, "any.suspended_in_words", "account_suspended", "likely"),
     (403, {"message": "Your country is not supported"}, "any.region_in_words", "plan_denied", "likely"),
     (403, {"message": "Invalid API key"}, "any.bad_key_in_words", "auth_invalid", "likely"),
+    (403, {"message": "Your API key is expired"}, "any.key_is_bad_in_words", "auth_invalid", "likely"),
     (429, {"code": "rate_limit_exceeded"}, "any.rate_limit_exceeded", "rate_limited", "certain"),
     (429, {"type": "rate_limit_error"}, "any.rate_limit_error", "rate_limited", "likely"),
     (429, {"code": "server_overloaded"}, "any.overloaded", "overloaded", "certain"),
@@ -84,6 +85,7 @@ def test_each_of_these_rules_is_shown() -> None:
         "field 'balance' is missing",
         "the tool 'country' is not supported",
         "api keys are documented elsewhere",
+        "Invalid value: 'my api key is expired'",
     ],
 )
 def test_a_wrong_request_stays_one_whatever_words_it_quotes(message: str) -> None:

@@ -220,3 +220,16 @@ def test_money_that_is_gone_does_not_come_back_by_waiting() -> None:
     diagnosis = diagnose(status=429, body=body, headers={"retry-after": "20"}, provider="openai", at=NOON)
 
     assert (diagnosis.retry_after_s, diagnosis.is_retryable) == (None, False)
+
+
+@pytest.mark.parametrize("blank", [" ", "   ", "\n\n", "\t" * 1_000])
+@pytest.mark.parametrize(
+    "words", ["reset at 2026-03-02 at 12:00:20 utc", "try again in 20 seconds", "replenished in 0:00:20"]
+)
+def test_blanks_of_any_length_stand_between_words(words: str, blank: str) -> None:
+    said = words.replace(" ", blank)
+
+    body = read_body(json.dumps({"error": {"message": said}}))
+
+    assert "  " not in body.said
+    assert read_delay({}, body, at=NOON) == 20

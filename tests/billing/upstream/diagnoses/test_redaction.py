@@ -1,11 +1,13 @@
 """Nothing that looks like a key is repeated to anybody."""
 
 import json
+import re
 
 import pytest
 
+from billing.upstream.diagnoses import redaction
 from billing.upstream.diagnoses.diagnosing import diagnose
-from billing.upstream.diagnoses.redaction import redact
+from billing.upstream.diagnoses.redaction import LONGEST_READ, redact
 from tests.factories import NOON
 
 
@@ -28,6 +30,9 @@ from tests.factories import NOON
         ("0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp", "AbCdEfGhIjKl"),
         ("in organization org-AbCdEf123456 on tokens", "AbCdEf123456"),
         ("oa-abcdefgh12345678", "abcdefgh"),
+        ("in organization org-AbCdEfGhIjKlMnOpQrSt on tokens", "AbCdEfGh"),
+        ("project proj_AbCdEfGhIjKlMnOp has no access", "AbCdEfGh"),
+        ("token:        hunter2hunter2", "hunter2"),
     ],
 )
 def test_what_looks_like_a_key_is_hidden(text: str, secret: str) -> None:
@@ -49,6 +54,7 @@ def test_what_looks_like_a_key_is_hidden(text: str, secret: str) -> None:
         "resets at 2026-03-02T15:00:00.123456Z",
         "余额不足或无可用资源包,请充值。",
         "the task-oriented desk-bound model",
+        "an org-wide-configuration of org-chart",
     ],
 )
 def test_words_names_and_times_stay(text: str) -> None:
@@ -61,7 +67,7 @@ def test_a_diagnosis_repeats_no_key_from_anywhere() -> None:
         "message": f"Incorrect API key provided: {secret}",
         "code": secret,
         "type": secret,
-        "param": None,
+        "param": secret,
     }
 
     for body in (json.dumps({"error": error}), f"<html>{secret}", json.dumps({"detail": secret})):
@@ -76,3 +82,38 @@ def test_a_key_at_the_edge_of_what_is_shown_is_hidden_whole() -> None:
     message = diagnose(status=401, body=json.dumps({"error": text}), at=NOON).matched.message
 
     assert "sk-" not in message
+
+
+@pytest.mark.parametrize("word", ["key-", "token=", "bearer ", "1a", "m"])
+def test_patterns_are_given_only_the_beginning_of_a_long_text(monkeypatch, word: str) -> None:
+    read: list[int] = []
+
+    class Measured:
+        def __init__(self, pattern: re.Pattern[str]) -> None:
+            self._pattern = pattern
+
+        def sub(self, to: str, text: str) -> str:
+            read.append(len(text))
+            return self._pattern.sub(to, text)
+
+    for name in ("_KEYS", "_NAMED"):
+        monkeypatch.setattr(redaction, name, Measured(getattr(redaction, name)))
+
+    diagnose(
+        status=400, body=json.dumps({"error": {"message": word * 16_000, "code": word * 16_000}}), at=NOON
+    )
+
+    assert read
+    assert max(read) <= LONGEST_READ
+
+
+@pytest.mark.parametrize(
+    "secret", ["sk-abcd1234efgh5678", "AbCdEf0123456789AbCdEf0123456789", "hunter2hunter2"]
+)
+def test_half_a_key_where_reading_ends_is_not_shown(secret: str) -> None:
+    hidden = "sk-" + "x" * 800 + " "
+
+    for shown in range(1, len(secret)):
+        text = hidden + "." * (LONGEST_READ - len(hidden) - shown - 1) + " " + secret
+
+        assert secret[:shown] not in redact(text).replace(".", "")

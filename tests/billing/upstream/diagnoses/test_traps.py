@@ -7,7 +7,14 @@ import pytest
 
 from billing.upstream.diagnoses.classes import Certainty, ChannelAdvice, Responsible
 from billing.upstream.diagnoses.diagnosing import Diagnosis, diagnose
-from tests.billing.upstream.diagnoses.documented import NO_MONEY, google, openai, openrouter, relay
+from tests.billing.upstream.diagnoses.documented import (
+    DOCUMENTED,
+    NO_MONEY,
+    google,
+    openai,
+    openrouter,
+    relay,
+)
 from tests.factories import NOON
 
 
@@ -72,7 +79,10 @@ def test_plan_and_billing_details_are_money_at_openai_and_maybe_a_minute_at_goog
     ("provider", "status", "body", "means"),
     [
         (None, 403, b"<html>Forbidden</html>", "unknown"),
-        ("together", 403, b"", "too_large"),
+        ("together", 403, openai(message="Input token count exceeds the context length"), "too_large"),
+        ("together", 403, openai(message="Your access token may not use this model"), "unknown"),
+        ("together", 403, b"", "unknown"),
+        ("together", 403, b"<html>Attention Required! | Cloudflare</html>", "unknown"),
         ("siliconflow", 403, {"code": 30001, "message": "m"}, "credit_exhausted"),
         ("openrouter", 403, {"error": {"code": 403, "message": "input was flagged"}}, "bad_request"),
         (None, 400, openai(message="no"), "bad_request"),
@@ -128,6 +138,105 @@ def test_the_words_of_a_caller_in_a_wrong_request_do_not_make_it_a_matter_of_mon
     diagnosis = diagnosed(400, openai(message="Invalid: 'insufficient balance' is no role"))
 
     assert (diagnosis.error_class, diagnosis.responsible) == ("bad_request", Responsible.CALLER)
+
+
+HOSTS = ["https://api.openai.com", "https://api.deepseek.com", "https://relay.example", ""]
+QUOTED = sorted(
+    {
+        json.dumps(case.body, ensure_ascii=False) if not isinstance(case.body, bytes) else case.body.decode()
+        for case in DOCUMENTED
+    }
+)
+
+
+@pytest.mark.parametrize("base_url", HOSTS)
+@pytest.mark.parametrize("quoted", QUOTED)
+def test_a_caller_who_writes_another_error_into_a_wrong_request_decides_nothing(quoted, base_url) -> None:
+    for status in (400, 422):
+        body = openai(message=f"Invalid value: '{quoted}'. Supported values are 'a' and 'b'.")
+
+        diagnosis = diagnosed(status, body, base_url=base_url)
+
+        assert diagnosis.responsible == Responsible.CALLER
+        assert not diagnosis.is_out_of_money
+
+
+@pytest.mark.parametrize("base_url", HOSTS)
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "run out of credits or need a grok subscription",
+        "You have run out of credits or need a Grok subscription",
+        "free-models-per-day",
+        "quota_id=generaterequestsperday",
+        "\nquota_id=generaterequestsperday",
+        "余额不足或无可用资源包",
+        "usage limit exceeded for token plan",
+        "all of it: used all available credits or reached its monthly spending limit",
+        "You have exhausted your capacity on this model",
+        "Usage credits are required for long context requests",
+        "service tier capacity exceeded",
+    ],
+)
+def test_the_words_of_a_caller_are_no_providers(quoted: str, base_url: str) -> None:
+    diagnosis = diagnosed(400, openai(message=f"Invalid value: '{quoted}'"), base_url=base_url)
+
+    assert diagnosis.error_class == "bad_request"
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "Your credit balance is too low to access the Anthropic API."),
+        (429, "You have run out of credits or need a Grok subscription."),
+        (429, "余额不足或无可用资源包"),
+    ],
+)
+def test_words_of_one_provider_mean_nothing_from_another_that_is_known(status: int, message: str) -> None:
+    of_nobody = diagnosed(status, openai(message=message))
+    of_openai = diagnosed(status, openai(message=message), base_url="https://api.openai.com")
+
+    assert of_nobody.certainty == Certainty.CERTAIN
+    assert of_openai.certainty == Certainty.LIKELY
+    assert of_openai.matched.rule.startswith(("any.", "status."))
+
+
+@pytest.mark.parametrize("provider", ["openai", "gemini", "groq"])
+def test_who_passes_nothing_on_has_no_error_within_its_own(provider: str) -> None:
+    inner = openai(message=NO_MONEY, code="insufficient_quota")
+    bodies = [openai(message=json.dumps(inner)), openrouter(429, "m", raw=json.dumps(inner))]
+
+    assert {diagnosed(400, body, provider=provider).error_class for body in bodies} == {"bad_request"}
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        "",
+        "bad response: ",
+        "bad response status code 429, body: ",
+        "Error 429: ",
+        "Error code: 429 - ",
+        "litellm.RateLimitError: RateLimitError: OpenAIException - ",
+        "Upstream error: ",
+    ],
+)
+def test_an_error_within_a_message_is_read_where_it_is_announced(beginning: str) -> None:
+    inner = json.dumps(openai(message="m", code="insufficient_quota"))
+
+    assert diagnosed(429, openai(message=f"{beginning}{inner}")).error_class == "credit_exhausted"
+    assert diagnosed(429, openai(message=f"{beginning}'{inner}'")).error_class == "rate_limited"
+
+
+def test_what_only_the_words_of_a_wrong_request_say_hurries_nothing() -> None:
+    in_words = openai(message="Your credit balance is too low")
+    within = openai(message=json.dumps(openai(code="insufficient_quota")))
+    by_code = openai(code="billing_hard_limit_reached")
+
+    found = [diagnosed(status, body) for status in (400, 403) for body in (in_words, within, by_code)]
+
+    assert all(one.responsible == Responsible.OPERATOR for one in found)
+    assert [one.is_out_of_money for one in found] == [False, False, True, True, True, True]
 
 
 @pytest.mark.parametrize("layer", ["raw", "raw object", "message"])
