@@ -8,8 +8,11 @@ from celery import Celery
 from celery.signals import beat_init, before_task_publish, setup_logging, worker_ready
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
+from oneapi_admin.lib import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oneapi_admin.settings")
 
+broker.be_patient()
 app = Celery("oneapi_admin")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
