@@ -28,6 +28,10 @@ class UserQuerySet(models.QuerySet["User"]):
         """Everyone who was not deleted."""
         return self.exclude(status=UserStatus.DELETED)
 
+    def operators(self) -> "UserQuerySet":
+        """The operators who may sign in."""
+        return self.filter(role__in=(Role.ADMIN, Role.ROOT), status=UserStatus.ENABLED)
+
     def visible_to(self, actor: "User") -> "UserQuerySet":
         """Whom an operator may see: nobody below root sees root."""
         if actor.role == Role.ROOT:

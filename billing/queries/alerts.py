@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from accounts.models import Role, User, UserStatus
+from accounts.models import Role, User
 from billing.models import (
     Alert,
     AlertAudience,
@@ -93,9 +93,7 @@ def deliveries_of(alert: Alert, *, reader: User | None = None) -> QuerySet[Alert
 
     :param reader: only what was sent to this person and to their destinations; None for all
     """
-    deliveries = alert.deliveries.order_by("pk")
-    if reader is not None:
-        deliveries = deliveries.filter(Q(user=reader) | Q(destination__owner=reader))
+    deliveries = alert.deliveries.filter(_is_sent_to(reader)).order_by("pk")
     return deliveries.select_related("user", "destination")
 
 
@@ -106,9 +104,7 @@ def delivery_counts(
 
     :param reader: counts only what was sent to this person and to their destinations; None for all
     """
-    deliveries = AlertDelivery.objects.filter(alert__in=[alert.pk for alert in alerts])
-    if reader is not None:
-        deliveries = deliveries.filter(Q(user=reader) | Q(destination__owner=reader))
+    deliveries = AlertDelivery.objects.filter(_is_sent_to(reader), alert__in=[alert.pk for alert in alerts])
     counts = defaultdict[int, dict[str, int]](dict)
     rows = deliveries.order_by().values_list("alert", "status").annotate(count=Count("pk"))
     for alert_id, status, count in rows:
@@ -118,8 +114,7 @@ def delivery_counts(
 
 def operators_with_address() -> int:
     """How many people get what operators are told by e-mail."""
-    operators = User.objects.filter(role__in=(Role.ADMIN, Role.ROOT), status=UserStatus.ENABLED)
-    count: int = operators.exclude(email="").count()
+    count: int = User.objects.operators().exclude(email="").count()
     return count
 
 
@@ -158,6 +153,10 @@ def _deliveries(owner: User | None, status: str) -> QuerySet[AlertDelivery]:
     if status in DeliveryStatus.values:
         deliveries = deliveries.filter(status=status)
     return deliveries.select_related("alert__rule", "user", "destination")
+
+
+def _is_sent_to(reader: User | None) -> Q:
+    return Q() if reader is None else Q(user=reader) | Q(destination__owner=reader)
 
 
 def _is_within_reach(viewer: User) -> Q:

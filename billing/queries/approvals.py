@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from accounts.models import Role, User, UserStatus
+from accounts.models import User
 from billing.models import LedgerEntry, Proposal, ProposalKind, UsageRecord
 from billing.models.approvals import ProposalQuerySet
 from billing.queries.ledger import visible_entries
@@ -47,8 +47,7 @@ def waiting_count(actor: User, *, at: datetime) -> int:
 
 def operator_count() -> int:
     """How many operators there are who may sign in."""
-    operators = User.objects.filter(role__in=(Role.ADMIN, Role.ROOT), status=UserStatus.ENABLED)
-    count: int = operators.count()
+    count: int = User.objects.operators().count()
     return count
 
 

@@ -39,8 +39,7 @@ def _limit(funds: Funds, at: datetime) -> Bar | None:
     for told in (funds.spend, funds.balance):
         if told is None or told.kind == BalanceKind.BALANCE or told.is_unlimited:
             continue
-        is_over = told.resets_at is not None and told.resets_at <= at
-        if told.limit and told.left is not None and not is_over:
+        if told.limit and told.left is not None and not told.is_over(at):
             return Bar(value=max(told.left, Decimal(0)), most=told.limit, limit=told)
     return None
 

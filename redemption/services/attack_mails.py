@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from accounts.models import Role, User, UserStatus
+from accounts.models import User
 from oneapi_admin.lib.jobs import enqueue
 from redemption.models import AttackMail, CodeAttack
 
@@ -31,7 +31,7 @@ CLAIMED_FOR: Final = timedelta(minutes=1)
 
 def address(attack: CodeAttack, *, at: datetime) -> None:
     """Have every operator who can read mail told, once; call it in the attack's transaction."""
-    operators = User.objects.filter(role__in=(Role.ADMIN, Role.ROOT), status=UserStatus.ENABLED)
+    operators = User.objects.operators()
     AttackMail.objects.bulk_create(
         AttackMail(attack=attack, user=operator, next_attempt_at=at)
         for operator in operators.exclude(email="").order_by("pk")

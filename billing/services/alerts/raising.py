@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from django.db import transaction
 
-from accounts.models import Role, User, UserStatus
+from accounts.models import Role, User
 from billing.models import (
     Alert,
     AlertAudience,
@@ -153,7 +153,7 @@ def _tell(alerts: Sequence[Alert], event: AlertEvent, at: datetime) -> None:
         return
     operators = _operators() if any(_is_for_operators(alert.rule) for alert in alerts) else []
     destinations = _destinations_of({alert.rule_id for alert in alerts})
-    roots = _roots()
+    roots = _roots(alerts)
     deliveries = [
         AlertDelivery(
             alert=alert,
@@ -191,7 +191,10 @@ def _is_roots_affair(alert: Alert, roots: set[int]) -> bool:
     return alert.user_id in roots and alert.rule.owner_id is None and alert.rule.user_id != alert.user_id
 
 
-def _roots() -> set[int]:
+def _roots(alerts: Sequence[Alert]) -> set[int]:
+    """Looked up where it matters: an alert that is nobody's is no affair of root's."""
+    if not any(alert.user_id for alert in alerts):
+        return set()
     return set(User.objects.filter(role=Role.ROOT).values_list("pk", flat=True))
 
 
@@ -200,7 +203,7 @@ def _is_for_operators(rule: AlertRule) -> bool:
 
 
 def _operators() -> list[int]:
-    operators = User.objects.filter(role__in=(Role.ADMIN, Role.ROOT), status=UserStatus.ENABLED)
+    operators = User.objects.operators()
     return list(operators.exclude(email="").order_by("pk").values_list("pk", flat=True))
 
 
@@ -215,7 +218,7 @@ def _destinations_of(rule_ids: Iterable[int]) -> dict[int, list[int]]:
 def _tell_webhooks(alerts: Sequence[Alert], event: WebhookEvent, at: datetime) -> None:
     """Webhooks are the operators': what users watch for themselves is not told there."""
     shared = [alert for alert in alerts if alert.rule.is_sent_to_webhooks and not alert.rule.owner_id]
-    roots = _roots() if shared else set()
+    roots = _roots(shared)
     told = [_told(alert) for alert in shared if not _is_roots_affair(alert, roots)]
     webhooks.emit_all(event=event, data=told, at=at)
 
